@@ -1,0 +1,31 @@
+"""Keyed hashes of stable ids: the only source of chance, so that a replay draws the same lots."""
+
+from hashlib import blake2b, sha256
+from uuid import UUID, uuid5
+
+# Fixed for ever: changing it would change the id of every action ever sent.
+NAMESPACE = UUID("5d0f5a3e-6c1b-5d0e-9f57-0b6f2d1c7a11")
+
+
+def draw(app: str, epoch: str, purpose: str, key: str) -> float:
+    """Return a uniform number in [0, 1) from ``sha256(app|epoch|purpose|key)``.
+
+    53 bits, so the float is exact and equal on every machine.
+    """
+    digest = sha256(f"{app}|{epoch}|{purpose}|{key}".encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / 9007199254740992.0  # 2**53
+
+
+def action_id(app: str, user: str, campaign: str, step: int, kind: str, key: str, ep: str) -> str:
+    """Return the id of what one episode and step says: neither channel nor offset is part of it."""
+    return str(uuid5(NAMESPACE, f"{app}|{user}|{campaign}|{step}|{kind}|{key}|{ep}"))
+
+
+def decision_id(action: str, attempt: int) -> str:
+    """Return the id of the ``attempt``-th decision about one episode."""
+    return str(uuid5(NAMESPACE, f"{action}|{attempt}"))
+
+
+def fingerprint(text: str) -> bytes:
+    """Return the 8-byte hash under which an event id or an address is remembered."""
+    return blake2b(text.encode(), digest_size=8).digest()

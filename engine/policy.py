@@ -1,0 +1,153 @@
+"""A campaigns file as frozen values: what the operator wants. Read and checked by ``rules``.
+
+Durations are milliseconds, money is in ``Policy.currency``, shares are 0 to 1.
+"""
+
+from functools import cached_property
+from hashlib import sha256
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from engine.events import SettingsRecord
+from engine.times import DAY, HOUR, MINUTE, SECOND
+
+Mode = Literal["dry_run", "live"]
+WhenBlocked = Literal["hold", "drop"]
+
+
+class Cap(Struct, frozen=True, kw_only=True):
+    """At most ``limit`` sends in ``window``; ``channel`` None = over all channels.
+
+    ``gap``: at least ``window`` between two sends (``limit`` is 1). ``calendar_day``: per day of
+    the user's zone (``window`` is ignored).
+    """
+
+    name: str
+    kind: Literal["rolling", "calendar_day", "gap"]
+    window: int = DAY
+    limit: int = 1
+    channel: str | None = None
+
+
+class Channel(Struct, frozen=True, kw_only=True):
+    """How a channel is carried and what it costs; ``patience`` prices one interruption."""
+
+    name: str
+    cost: float
+    patience: float
+    deliver_within: int
+
+
+class QuietHours(Struct, frozen=True):
+    """Local wall-clock minutes of the day; may span midnight. Equal bounds = never quiet."""
+
+    start: int = 21 * 60
+    end: int = 8 * 60
+
+
+class Holdout(Struct, frozen=True):
+    """The share of users who are never spoken to, so that effects can be measured."""
+
+    share: float = 0.05
+    epoch: str = ""
+
+
+class Exploration(Struct, frozen=True):
+    """The share of decisions drawn uniformly over {none, best, ``channels``}."""
+
+    share: float = 0.0
+    channels: tuple[str, ...] = ()
+
+
+class Campaign(Struct, frozen=True, kw_only=True):
+    """Binds a trigger, guards, channels, worth and words. ``starts``/``ends``: ms or None."""
+
+    id: str
+    version: int
+    trigger: str
+    channels: tuple[str, ...]
+    template: str
+    margin: float
+    conversion_window: int
+    prior_order_rate: float
+    lift: dict[str, float]
+    status: Literal["live", "dry_run", "paused"] = "live"
+    starts: int | None = None
+    ends: int | None = None
+    delay: int = HOUR
+    hard_limit: int = 4 * HOUR
+    cooldown: int = 0
+    stale_after: int = DAY
+    when_quiet: WhenBlocked = "hold"
+    when_capped: WhenBlocked = "drop"
+
+
+class Policy(Struct, frozen=True, kw_only=True, dict=True):
+    """One campaigns file in force."""
+
+    app: str
+    mode: Mode
+    currency: str
+    timezone: str
+    basket: float
+    channels: dict[str, Channel]
+    campaigns: dict[str, Campaign]
+    caps: tuple[Cap, ...] = ()
+    testers: frozenset[str] = frozenset()
+    arbitration_window: int = MINUTE
+    settle: int = 120 * SECOND
+    allow_simulated_model: bool = False
+    holdout: Holdout = Holdout()
+    exploration: Exploration = Exploration()
+    quiet_hours: QuietHours = QuietHours()
+
+    @cached_property
+    def longest_window(self) -> int:
+        """Return how long a send must be remembered: the longest cap window or cooldown, ms.
+
+        A calendar day of one zone may begin 25 h ago (autumn), hence 26 h at least.
+        """
+        windows = [cap.window for cap in self.caps]
+        cooldowns = [campaign.cooldown for campaign in self.campaigns.values()]
+        return max([26 * HOUR, *windows, *cooldowns])
+
+
+class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which artefacts and pauses are in force in one partition: the sum of its settings records."""
+
+    campaigns: str | None = None
+    templates: str | None = None
+    model: str | None = None
+    paused: tuple[str, ...] = ()
+
+    def merged(self, delta: SettingsRecord) -> "Settings":
+        """Return these settings with a settings record applied; applying it twice changes nothing."""
+        paused = set(self.paused)
+        for name, on in delta.pause.items():
+            (paused.add if on else paused.discard)(name)
+        return Settings(
+            campaigns=delta.campaigns or self.campaigns,
+            templates=delta.templates or self.templates,
+            model=delta.model or self.model,
+            paused=tuple(sorted(paused)),
+        )
+
+    def digest(self) -> str:
+        """Return the ``settings_hash`` of decisions: sha256 of the canonical JSON, 16 hex digits."""
+        return sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
+
+
+__all__ = [
+    "Campaign",
+    "Cap",
+    "Channel",
+    "Exploration",
+    "Holdout",
+    "Mode",
+    "Policy",
+    "QuietHours",
+    "Settings",
+    "WhenBlocked",
+]

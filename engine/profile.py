@@ -1,0 +1,315 @@
+"""What we know about one user: a versioned, packed value; changed only by ``fold``.
+
+Bounds are part of the type: where one is reached the oldest entry gives way, counted by the fold.
+Times are ms since the epoch, UTC.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from engine.errors import Refused
+from engine.events import Line
+from engine.times import DAY
+
+VERSION: Final = 1
+
+MAX_CARTS: Final = 8
+MAX_LINES: Final = 16
+MAX_ORDERS: Final = 16
+MAX_TRIGGERS: Final = 32
+MAX_SENDS: Final = 64
+MAX_EVENT_IDS: Final = 32
+MAX_CHANGES: Final = 8
+MAX_ZONES: Final = 8
+# Only these newest orders keep their lines: a day-30 reminder never speaks of an older one.
+ORDERS_WITH_LINES: Final = 4
+
+SHORT_HALF_LIFE: Final = DAY
+LONG_HALF_LIFE: Final = 30 * DAY
+FATIGUE_HALF_LIFE: Final = 7 * DAY
+
+COUNTED: Final = ("views", "adds", "orders", "searches")
+BINS: Final = 6  # four-hour bins of the local day
+
+ANONYMOUS: Final = "anon:"
+
+# Codes of outcomes in the send log; the set of codes of one action is its state.
+REFUSALS: Final = frozenset({"rejected", "expired", "cancelled", "failed"})
+PROOFS: Final = frozenset({"accepted", "delivered", "opened", "clicked", "unknown"})
+
+
+class Counters(Struct, array_like=True):
+    """Decayed sums of :data:`COUNTED` with two half-lives, as of ``at``."""
+
+    at: int = 0
+    short: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(COUNTED))
+    long: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(COUNTED))
+
+
+class CartLine(Struct, array_like=True):
+    """One product of a cart: ``changes`` are (time, quantity added or taken), newest last.
+
+    Kept as changes, so that any order of arrival gives the same quantity; a change of 0 says that
+    all of it was taken out at that time.
+    """
+
+    product_id: str
+    changes: list[tuple[int, int]]
+    price: float | None = None
+    name: str = ""
+    currency: str = ""
+
+    @property
+    def quantity(self) -> int:
+        """Return what is in the cart now."""
+        total = 0
+        for _, quantity in self.changes:
+            total = total + quantity if quantity else 0
+        return total
+
+    @property
+    def changed_at(self) -> int:
+        """Return the time of the newest change."""
+        return self.changes[-1][0]
+
+
+class Cart(Struct, array_like=True):
+    """An open cart; ``cleared_at``: changes before it do not count any more."""
+
+    cart_id: str
+    lines: list[CartLine] = []
+    cleared_at: int = 0
+    checkout_id: str = ""
+    changed_at: int = 0
+
+    def held(self) -> list[CartLine]:
+        """Return the lines with something in them."""
+        return [line for line in self.lines if line.quantity > 0]
+
+    def value(self, currency: str) -> float | None:
+        """Return the cart's value in ``currency``; None when a price or the currency is unknown."""
+        total = 0.0
+        for line in self.held():
+            if line.price is None or (line.currency and line.currency != currency):
+                return None
+            total += line.price * line.quantity
+        return total or None
+
+
+class Order(Struct, array_like=True):
+    """One order, told by several events in any order. ``at`` 0 = its completion not yet seen."""
+
+    order_id: str
+    at: int = 0
+    told_at: int = 0
+    cart_id: str = ""
+    checkout_id: str = ""
+    lines: list[Line] = []
+    products: list[str] = []
+    total: float | None = None
+    currency: str = ""
+    delivered_at: int = 0
+    cancelled: bool = False
+    refunded: bool = False
+    refunded_total: float = 0.0
+    refunded_lines: dict[str, int] = {}
+    spoken: list[str] = []
+
+    @property
+    def stands(self) -> bool:
+        """Return whether it was completed and neither cancelled nor wholly refunded."""
+        return self.at > 0 and not self.cancelled and not self.refunded
+
+    def kept(self) -> list[Line]:
+        """Return the lines that were not refunded."""
+        kept = []
+        for line in self.lines:
+            left = line.quantity - self.refunded_lines.get(line.product_id, 0)
+            if left > 0:
+                kept.append(msgspec.structs.replace(line, quantity=left))
+        return kept
+
+
+class Trigger(Struct, array_like=True):
+    """A reason to speak, armed. Its identity is (campaign, kind, key).
+
+    ``armed_at`` first arming, ``edited_at`` last event, both by event time; ``told_at`` when the
+    last event was received; ``due_at`` fixed by these; ``wake_at`` when to look next (later than
+    ``due_at`` after a deferral); ``attempt`` counts decisions already made.
+    """
+
+    campaign: str
+    kind: str
+    key: str
+    episode: str
+    armed_at: int
+    edited_at: int
+    told_at: int
+    due_at: int
+    wake_at: int
+    attempt: int = 0
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Return (campaign, kind, key)."""
+        return self.campaign, self.kind, self.key
+
+
+class Send(Struct, array_like=True):
+    """One charge to caps: ``withheld`` is "", holdout or dry_run.
+
+    ``outcomes`` maps an outcome to the seconds between the charge and its first report.
+    """
+
+    at: int
+    campaign: str
+    channel: str
+    action_id: str = ""
+    withheld: str = ""
+    outcomes: dict[str, int] = {}
+
+    @property
+    def charged(self) -> bool:
+        """Return whether it counts: given back iff refused and nothing proves a hand-over."""
+        if not self.outcomes:
+            return True
+        told = self.outcomes.keys()
+        return bool(told & PROOFS) or not told & REFUSALS
+
+
+class Consent(Struct, array_like=True):
+    """The last word on one purpose and channel."""
+
+    purpose: str
+    channel: str
+    granted: bool
+    at: int
+    basis: str = ""
+
+
+class Reach(Struct, array_like=True):
+    """Whether an address is known (8-byte hash) and whether it bounced for good."""
+
+    address: bytes = b""
+    at: int = 0
+    suppressed: bool = False
+
+
+class Profile(Struct, array_like=True):
+    """One user. ``wake`` = earliest due time armed since the last tick looked; 0 = nothing due."""
+
+    v: int = VERSION
+    first_seen: int = 0
+    last_seen: int = 0
+    wake: int = 0
+    erased_at: int = 0
+    event_ids: bytes = b""
+    counters: Counters = msgspec.field(default_factory=Counters)
+    carts: list[Cart] = []
+    orders: list[Order] = []
+    triggers: list[Trigger] = []
+    sends: list[Send] = []
+    sends_lost_at: int = 0
+    fatigue: float = 0.0
+    fatigue_at: int = 0
+    consents: list[Consent] = []
+    reach: dict[str, Reach] = {}
+    zones: list[str] = []
+    zones_at: int = 0
+    locale: str = ""
+    locale_at: int = 0
+    engagement: dict[str, list[int]] = {}
+    orders_seen: int = 0
+    orders_value: float = 0.0
+
+    def cart(self, cart_id: str) -> Cart | None:
+        """Return the cart with this id."""
+        for cart in self.carts:
+            if cart.cart_id == cart_id:
+                return cart
+        return None
+
+    def order(self, order_id: str) -> Order | None:
+        """Return the order with this id."""
+        for order in self.orders:
+            if order.order_id == order_id:
+                return order
+        return None
+
+    def trigger(self, campaign: str, kind: str, key: str) -> Trigger | None:
+        """Return the armed trigger of this identity."""
+        for trigger in self.triggers:
+            if trigger.key == key and trigger.campaign == campaign and trigger.kind == kind:
+                return trigger
+        return None
+
+    def consent(self, purpose: str, channel: str) -> Consent | None:
+        """Return the last word that covers the channel; of two equally old ones, the refusal."""
+        last = None
+        for consent in self.consents:
+            if consent.purpose == purpose and consent.channel in (channel, "*"):
+                newer = last is None or consent.at > last.at
+                if newer or (last is not None and consent.at == last.at and not consent.granted):
+                    last = consent
+        return last
+
+    def standing_orders(self) -> list[Order]:
+        """Return the orders that stand, oldest first."""
+        return [order for order in self.orders if order.stands]
+
+
+class Addresses(Struct, array_like=True):
+    """Where she can be reached, by channel: (address, when told). Kept under a key of its own."""
+
+    v: int = VERSION
+    by_channel: dict[str, tuple[str, int]] = {}
+
+
+_encoder = msgspec.msgpack.Encoder()
+_profiles = msgspec.msgpack.Decoder(Profile)
+_addresses = msgspec.msgpack.Decoder(Addresses)
+
+# One step per entry: fields of version n in, fields of version n + 1 out. Fields that are only
+# added at the end need no step: they take their defaults.
+Migration = Callable[[list[Any]], list[Any]]
+MIGRATIONS: dict[int, Migration] = {}
+
+# A packed profile is a msgpack array of more than 15 fields: 0xdc, two bytes of length, then the
+# version, which stays below 128 and is therefore one byte.
+_VERSION_AT: Final = 3
+
+
+def encode(value: Profile | Addresses) -> bytes:
+    """Pack a profile or addresses; equal values give equal bytes."""
+    return _encoder.encode(value)
+
+
+def decode(packed: bytes, migrations: dict[int, Migration] = MIGRATIONS) -> Profile:
+    """Unpack a profile; older ones are migrated, a newer one is refused with one sentence."""
+    if packed[_VERSION_AT] == VERSION:
+        return _profiles.decode(packed)
+    fields: list[Any] = msgspec.msgpack.decode(packed)
+    while fields[0] != VERSION:
+        step = migrations.get(fields[0])
+        if step is None:
+            raise Refused(_newer(fields[0]))
+        fields = step(fields)
+    return msgspec.convert(fields, Profile)
+
+
+def decode_addresses(packed: bytes) -> Addresses:
+    """Unpack addresses; a newer version is refused with one sentence."""
+    addresses = _addresses.decode(packed)
+    if addresses.v != VERSION:
+        raise Refused(_newer(addresses.v))
+    return addresses
+
+
+def _newer(version: int) -> str:
+    return (
+        f"The store holds a profile of version {version}, this program reads version {VERSION}: "
+        "start the release of rekindle that wrote it."
+    )

@@ -1,0 +1,36 @@
+"""Time as values: milliseconds since the Unix epoch in UTC, and their written form."""
+
+from datetime import UTC, datetime, timedelta
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def iso(ms: int) -> str:
+    """Write ``ms`` as ISO 8601 in UTC with milliseconds, e.g. ``2026-11-26T22:24:15.000Z``."""
+    at = _EPOCH + timedelta(milliseconds=ms)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+
+
+def from_iso(text: str) -> int:
+    """Read an ISO 8601 time with zone back into milliseconds; raises ValueError otherwise."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        message = f"{text!r} has no time zone"
+        raise ValueError(message)
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def utc(ms: int) -> datetime:
+    """Return the aware UTC datetime of ``ms``."""
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+def to_ms(at: datetime) -> int:
+    """Return the milliseconds of an aware datetime."""
+    return (at - _EPOCH) // _MILLISECOND
