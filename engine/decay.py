@@ -31,7 +31,7 @@ _FINER = _table(_root(0.5, 2 * _BITS))
 
 @lru_cache(maxsize=4096)
 def _whole(halvings: int) -> float:
-    return 0.5**halvings if halvings < 1075 else 0.0  # noqa: PLR2004 - 2**-1075 is below every float
+    return 0.5**halvings if halvings < 1075 else 0.0
 
 
 def decayed(value: float, elapsed: int, half_life: int) -> float:

@@ -4,7 +4,7 @@ Pure: a decision is a function of profile, trigger, what is in force and the tic
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
@@ -134,13 +134,17 @@ class Weighed:
         return bool(self.worth)
 
     @property
-    def best(self) -> str | None:
-        """Return the channel of largest worth above 0, ties to the cheaper; None = silence."""
-        ranked = [channel for channel, worth in self.worth.items() if worth > 0]
-        if not ranked:
-            return None
+    def dearest(self) -> str | None:
+        """Return the channel of largest worth, ties to the cheaper; None = none may speak."""
         channels = self.case.policy.channels
-        return min(ranked, key=lambda name: (-self.worth[name], channels[name].cost))
+        rank = {name: (-worth, channels[name].cost) for name, worth in self.worth.items()}
+        return min(rank, key=lambda name: rank[name], default=None)
+
+    @property
+    def best(self) -> str | None:
+        """Return the channel of largest worth if that is above 0; None = silence is best."""
+        dearest = self.dearest
+        return dearest if dearest is not None and self.worth[dearest] > 0 else None
 
     @property
     def spoken(self) -> Objection:
@@ -163,7 +167,8 @@ def weigh(case: Case, force: InForce) -> Weighed:
     score = force.scorer.score(case)
     basket = expected_basket(case, score)
     tired = 1.0 + fatigue(case.profile, case.now)
-    uplifts = {name: uplift(score.p0, case.campaign.lift.get(name, 1.0)) for name in eligible}
+    p0 = round(score.p0, _MICRO)  # what is logged must reproduce what was compared
+    uplifts = {name: uplift(p0, case.campaign.lift.get(name, 1.0)) for name in eligible}
     worths = {
         name: worth(uplifts[name], case.campaign, basket, case.policy, name, tired)
         for name in eligible
@@ -192,7 +197,7 @@ def uplift(p0: float, odds_ratio: float) -> float:
     return round(p0 * odds_ratio / (1.0 - p0 + p0 * odds_ratio) - p0, _MICRO)
 
 
-def worth(  # noqa: PLR0913 - the six terms of the formula in contracts section 8
+def worth(
     gain: float, campaign: Campaign, basket: float, policy: Policy, channel: str, tired: float
 ) -> float:
     """Return uplift x margin x basket - cost - patience x (1 + F), in the shop's currency."""
@@ -324,7 +329,7 @@ def action_id(app: str, user_id: str, trigger: Trigger) -> str:
     )
 
 
-def record(  # noqa: PLR0913 - the parts of one record
+def record(
     weighed: Weighed, verdict: Verdict, force: InForce, pos: str, caps: list[CapState]
 ) -> Decision:
     """Write down what was decided, with everything it rested on."""
@@ -375,7 +380,7 @@ def _views(weighed: Weighed, propensities: dict[str | None, float]) -> dict[str,
     return views
 
 
-def closing(  # noqa: PLR0913 - the parts of one record
+def closing(
     user_id: str,
     trigger: Trigger,
     at: int,
@@ -463,7 +468,7 @@ def _quiet(policy: Policy, zone: str) -> Quiet:
     )
 
 
-def a_case(  # noqa: PLR0913 - the parts of one question
+def a_case(
     user_id: str,
     profile: Profile,
     trigger: Trigger,
@@ -473,7 +478,7 @@ def a_case(  # noqa: PLR0913 - the parts of one question
 ) -> Case:
     """Build the question for one trigger under what is in force."""
     policy = force.policy
-    assert policy is not None  # noqa: S101 - campaigns come from a policy
+    assert policy is not None
     dry_run = policy.mode == "dry_run" or campaign.status == "dry_run"
     return Case(
         user_id, profile, trigger, campaign, policy, now, dry_run, frozenset(force.settings.paused)
@@ -482,7 +487,7 @@ def a_case(  # noqa: PLR0913 - the parts of one question
 
 def judge_again(case: Case, channel: str, force: InForce) -> Objection | None:
     """Judge an action once more before hand-over, by the same guards but the caps."""
-    found = object_to(case, channel, force, handover=True)
+    found = object_to(replace(case, handing_over=True), channel, force, handover=True)
     return found[1] if found else None
 
 

@@ -42,6 +42,9 @@ _ID_BYTES = 8
 _RING = MAX_EVENT_IDS * _ID_BYTES
 _MAX_CONSENTS = 24
 _MAX_COUNT = 1_000_000
+_MAX_CHANNELS = 16
+# Refunds of 33.33, 33.33 and 33.34 sum to 100 only up to rounding.
+_HALF_A_CENT = 0.005
 _VIEWS, _ADDS, _ORDERS, _SEARCHES = range(len(COUNTED))
 
 NOTHING = Change()
@@ -71,12 +74,13 @@ def fold(profile: Profile, addresses: Addresses | None, event: Event, memory: Me
         return IGNORED_ERASED
     if _seen(profile, event.event_id):
         return DUPLICATE
+    profile.erased_at = 0
     if not isinstance(event, ev.ActionQueued | ev.Outcome | ev.SentElsewhere | ev.Erased):
         _saw(profile, event.occurred_at)
     return _dispatch(profile, addresses, event, memory)
 
 
-def _dispatch(  # noqa: C901, PLR0911, PLR0912 - one flat table of the closed union
+def _dispatch(
     profile: Profile, addresses: Addresses | None, event: Event, memory: Memory
 ) -> Change:
     match event:
@@ -106,9 +110,10 @@ def _dispatch(  # noqa: C901, PLR0911, PLR0912 - one flat table of the closed un
         case ev.Identified():
             _identified(profile, addresses, event)
         case ev.ConsentChanged():
-            return _consent(
-                profile, event.purpose, event.channel, event.granted, event.occurred_at, event.basis
+            told = Consent(
+                event.purpose, event.channel, event.granted, event.occurred_at, event.basis
             )
+            return _consent(profile, told)
         case ev.ActionQueued():
             send = Send(event.occurred_at, event.campaign, event.channel, event.action_id)
             send.withheld = event.withheld
@@ -165,19 +170,14 @@ def count(profile: Profile, what: int, at: int) -> None:
 # --- carts --------------------------------------------------------------------------------------
 
 
-def _cart(profile: Profile, cart_id: str, at: int) -> tuple[Cart, tuple[str, ...]]:
-    """Return the cart, opened if need be, and the ids of carts that gave way."""
+def _cart(profile: Profile, cart_id: str, at: int) -> Cart:
+    """Return the cart, opened if need be; :func:`_kept` then holds the profile to its bounds."""
     cart = profile.cart(cart_id)
-    if cart is not None:
-        cart.changed_at = max(cart.changed_at, at)
-        return cart, ()
-    cart = Cart(cart_id, changed_at=at)
-    profile.carts.append(cart)
-    if len(profile.carts) <= MAX_CARTS:
-        return cart, ()
-    oldest = min(profile.carts, key=lambda other: (other.changed_at, other.cart_id))
-    profile.carts.remove(oldest)
-    return cart, (oldest.cart_id,)
+    if cart is None:
+        cart = Cart(cart_id)
+        profile.carts.append(cart)
+    cart.changed_at = max(cart.changed_at, at)
+    return cart
 
 
 def _ordered_since(profile: Profile, cart: Cart, product_id: str, at: int) -> bool:
@@ -192,125 +192,167 @@ def _names(order: Order, cart: Cart) -> bool:
     if order.cart_id:
         return order.cart_id == cart.cart_id
     checkouts = (order.checkout_id, order.order_id)
-    return bool(cart.checkout_id) and cart.checkout_id in checkouts
+    linked = bool(cart.checkout_id) and cart.checkout_id in checkouts
+    return linked or cart.cart_id in order.ended
+
+
+def _ends(order: Order, cart: Cart) -> bool:
+    """Return whether the order ends this cart, whatever it holds.
+
+    The cart it names; and the unnamed cart, unless it names another one by id. A checkout that
+    links it to another cart does not count here: it may arrive later than the order.
+    """
+    return _names(order, cart) or (not order.cart_id and not cart.cart_id)
 
 
 def _takes(order: Order, cart: Cart, product_id: str) -> bool:
-    if _names(order, cart):
-        return True
-    return not order.cart_id and (not cart.cart_id or product_id in order.products)
+    return _ends(order, cart) or (not order.cart_id and product_id in order.products)
 
 
 def _change(profile: Profile, cart: Cart, line: Line, at: int, quantity: int) -> bool:
     """Apply one change of quantity; False when a later snapshot or order already covers it."""
     if at < cart.cleared_at or _ordered_since(profile, cart, line.product_id, at):
         return False
-    for held in cart.lines:
-        if held.product_id == line.product_id:
-            _record_change(held, at, quantity)
-            if at >= held.changed_at and quantity > 0:
-                held.price, held.name, held.currency = line.price, line.name, line.currency
-            return True
-    cart.lines.append(
-        CartLine(line.product_id, [(at, quantity)], line.price, line.name, line.currency)
-    )
+    held = _held(cart, line.product_id)
+    if held is None:
+        cart.lines.append(
+            CartLine(line.product_id, [(at, quantity)], line.price, line.name, line.currency)
+        )
+        return True
+    if quantity > 0:
+        _describe(held, line, at)
+    _record_change(held, at, quantity)
     return True
+
+
+def _held(cart: Cart, product_id: str) -> CartLine | None:
+    return next((line for line in cart.lines if line.product_id == product_id), None)
+
+
+def _describe(held: CartLine, line: Line, at: int) -> None:
+    """Take price and name of the newest addition; of two in one millisecond, the larger words."""
+    newest = max((when for when, quantity in held.changes if quantity > 0), default=at - 1)
+    told = (line.price or 0.0, line.name, line.currency)
+    if at > newest or (at == newest and told > (held.price or 0.0, held.name, held.currency)):
+        held.price, held.name, held.currency = line.price, line.name, line.currency
 
 
 def _record_change(held: CartLine, at: int, quantity: int) -> None:
     held.changes.append((at, quantity))
     if len(held.changes) > 1 and held.changes[-2][0] >= at:
-        # At the same millisecond taking all of it out comes last: in doubt be silent.
-        held.changes.sort(key=lambda change: (change[0], change[1] == 0, change[1]))
+        # In one millisecond what takes out comes last, and all of it very last: in doubt be silent.
+        held.changes.sort(key=lambda change: (change[0], change[1] == 0, -change[1]))
     if len(held.changes) > MAX_CHANGES:
         (_, first), (second_at, second) = held.changes[:2]
-        held.changes[:2] = [(second_at, first + second if second else 0)]
+        held.changes[:2] = [(second_at, max(max(first, 0) + second, 0) if second else 0)]
 
 
-def _tidy(profile: Profile, cart: Cart) -> tuple[str, ...]:
-    """Keep the cart within its bounds and drop it when nothing needs remembering."""
-    bounded: tuple[str, ...] = ()
+def _bounded(quantity: int) -> int:
+    return max(-_MAX_COUNT, min(quantity, _MAX_COUNT))
+
+
+def _kept(profile: Profile, cart: Cart, *, touched: bool) -> Change:
+    """Hold carts and lines to their bounds and forget a cart of which nothing need be known."""
+    bounded: list[str] = []
+    gave_way: list[str] = []
     if len(cart.lines) > MAX_LINES:
         cart.lines.sort(key=lambda line: (line.changed_at, line.product_id))
         del cart.lines[: len(cart.lines) - MAX_LINES]
-        bounded = ("cart_lines",)
-    forgettable = not cart.lines and not cart.cleared_at and not cart.checkout_id
-    if forgettable and cart in profile.carts:
+        bounded.append("cart_lines")
+    if not cart.lines and not cart.cleared_at and not cart.checkout_id:
         profile.carts.remove(cart)
-    return bounded
+    if len(profile.carts) > MAX_CARTS:
+        oldest = min(profile.carts, key=lambda other: (other.changed_at, other.cart_id))
+        profile.carts.remove(oldest)
+        bounded.append("carts")
+        gave_way.append(oldest.cart_id)
+    mine = [cart.cart_id] if touched and cart.cart_id not in gave_way else []
+    return Change(carts=(*mine, *gave_way), bounded=tuple(bounded))
 
 
 def _added(profile: Profile, event: ev.ProductAdded) -> Change:
-    cart, gave_way = _cart(profile, event.cart_id, event.occurred_at)
-    counted = _change(profile, cart, event.line, event.occurred_at, event.line.quantity)
-    bounded = _tidy(profile, cart)
-    return Change(
-        carts=((event.cart_id,) if counted else ()) + gave_way,
-        bounded=bounded + ("carts",) * bool(gave_way),
-    )
+    cart, at = _cart(profile, event.cart_id, event.occurred_at), event.occurred_at
+    touched = _change(profile, cart, event.line, at, _bounded(event.line.quantity))
+    return _kept(profile, cart, touched=touched)
 
 
 def _removed(profile: Profile, event: ev.ProductRemoved) -> Change:
-    cart, gave_way = _cart(profile, event.cart_id, event.occurred_at)
-    quantity = -event.quantity if event.quantity else 0  # 0 = all of it
-    counted = _change(profile, cart, Line(event.product_id), event.occurred_at, quantity)
-    bounded = _tidy(profile, cart)
-    return Change(
-        carts=((event.cart_id,) if counted else ()) + gave_way,
-        bounded=bounded + ("carts",) * bool(gave_way),
-    )
+    cart = _cart(profile, event.cart_id, event.occurred_at)
+    quantity = _bounded(-event.quantity) if event.quantity else 0  # 0 = all of it
+    touched = _change(profile, cart, Line(event.product_id), event.occurred_at, quantity)
+    return _kept(profile, cart, touched=touched)
 
 
 def _snapshot(profile: Profile, cart: Cart, lines: Sequence[Line], at: int) -> bool:
-    """Replace what the cart held before ``at``; False when a later snapshot stands."""
-    if at < cart.cleared_at:
+    """Replace what the cart held up to ``at``; False when a later snapshot or order stands.
+
+    What was added in the same millisecond is part of it; of two snapshots in one millisecond
+    the larger quantity stands, so that their order of arrival does not matter.
+    """
+    if at + 1 < cart.cleared_at:
         return False
-    _clear(cart, at)
+    twin = at + 1 == cart.cleared_at
+    _clear(cart, at + 1, sparing=at if twin else None)
+    quantities: dict[str, int] = {}
     for line in lines:
-        held = next((mine for mine in cart.lines if mine.product_id == line.product_id), None)
-        if held is not None:
-            held.changes = [change for change in held.changes if change[0] != at]
-            if not held.changes:
-                cart.lines.remove(held)
-        _change(profile, cart, line, at, line.quantity)
+        quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
+    for line in lines:
+        quantity = _bounded(quantities[line.product_id])
+        if quantity > 0 and not _ordered_since(profile, cart, line.product_id, at):
+            _show(cart, line, at, quantity)
     return True
 
 
-def _clear(cart: Cart, before: int) -> None:
-    """Forget changes earlier than ``before``."""
+def _show(cart: Cart, line: Line, at: int, quantity: int) -> None:
+    """Put one line of a snapshot into its cart."""
+    held = _held(cart, line.product_id)
+    if held is None:
+        shown = CartLine(line.product_id, [(at, quantity)], line.price, line.name, line.currency)
+        cart.lines.append(shown)
+        return
+    _describe(held, line, at)
+    twin = max((shown for when, shown in held.changes if when == at), default=0)
+    held.changes = [change for change in held.changes if change[0] != at]
+    _record_change(held, at, max(quantity, twin))
+
+
+def _clear(cart: Cart, before: int, *, sparing: int | None = None) -> None:
+    """Forget changes earlier than ``before``, but those at ``sparing``."""
     cart.cleared_at = max(cart.cleared_at, before)
     for line in cart.lines:
-        line.changes = [change for change in line.changes if change[0] >= before]
+        line.changes = [
+            change for change in line.changes if change[0] >= before or change[0] == sparing
+        ]
     cart.lines = [line for line in cart.lines if line.changes]
 
 
 def _viewed_cart(profile: Profile, event: ev.CartViewed) -> Change:
     if event.lines is None and profile.cart(event.cart_id) is None:
         return NOTHING
-    cart, gave_way = _cart(profile, event.cart_id, event.occurred_at)
+    cart = _cart(profile, event.cart_id, event.occurred_at)
     touched = event.lines is None or _snapshot(profile, cart, event.lines, event.occurred_at)
-    bounded = _tidy(profile, cart)
-    return Change(
-        carts=((event.cart_id,) if touched else ()) + gave_way,
-        bounded=bounded + ("carts",) * bool(gave_way),
-    )
+    return _kept(profile, cart, touched=touched)
 
 
 def _checkout(profile: Profile, event: ev.CheckoutStarted) -> Change:
-    cart, gave_way = _cart(profile, event.cart_id, event.occurred_at)
-    if event.checkout_id:
-        cart.checkout_id = event.checkout_id
+    cart, at = _cart(profile, event.cart_id, event.occurred_at), event.occurred_at
+    if event.checkout_id and (at, event.checkout_id) > (cart.checkout_at, cart.checkout_id):
+        cart.checkout_id, cart.checkout_at = event.checkout_id, at
     touched = True
     if event.lines:
-        touched = _snapshot(profile, cart, event.lines, event.occurred_at)
+        touched = _snapshot(profile, cart, event.lines, at)
     for order in profile.orders:
         if order.at and _names(order, cart):
-            _clear(cart, order.at + 1)
-    bounded = _tidy(profile, cart)
-    return Change(
-        carts=((event.cart_id,) if touched else ()) + gave_way,
-        bounded=bounded + ("carts",) * bool(gave_way),
-    )
+            _end_cart(order, cart)
+    return _kept(profile, cart, touched=touched)
+
+
+def _end_cart(order: Order, cart: Cart) -> None:
+    """End a cart at its order, and let the order remember it: the cart itself may be forgotten."""
+    _clear(cart, order.at + 1)
+    linked = _names(order, cart) and not order.cart_id and cart.cart_id not in order.ended
+    if linked and cart.cart_id and len(order.ended) < MAX_CARTS:
+        order.ended.append(cart.cart_id)
 
 
 # --- orders -------------------------------------------------------------------------------------
@@ -329,7 +371,9 @@ def _place(profile: Profile) -> tuple[str, ...]:
     profile.orders.sort(key=lambda order: (order.at or order.told_at, order.order_id))
     bounded: tuple[str, ...] = ()
     if len(profile.orders) > MAX_ORDERS:
-        del profile.orders[: len(profile.orders) - MAX_ORDERS]
+        # One whose completion was never seen gives way first: refunds of unknown orders must not
+        # push out what she bought.
+        profile.orders.remove(min(profile.orders, key=lambda order: order.at > 0))
         bounded = ("orders",)
     for order in profile.orders[:-ORDERS_WITH_LINES]:
         order.lines = []
@@ -340,8 +384,8 @@ def _ordered(profile: Profile, event: ev.OrderCompleted, memory: Memory) -> Chan
     order, at = _order(profile, event.order_id), event.occurred_at
     first = order.at == 0
     order.at = at if first else min(order.at, at)
-    if at >= order.told_at or first:
-        order.told_at = max(order.told_at, at)
+    if first or at >= order.told_at:
+        order.told_at = at
         order.cart_id = event.cart_id or order.cart_id
         order.checkout_id = event.checkout_id or order.checkout_id
         order.total, order.currency = event.total, event.currency
@@ -366,20 +410,23 @@ def _value(profile: Profile, event: ev.OrderCompleted, memory: Memory) -> None:
 def _take_from_carts(profile: Profile, order: Order) -> tuple[str, ...]:
     """Take what was bought out of the carts; returns the ids of carts that lost something.
 
-    An order that names a cart or a checkout ends that cart; any other takes its products out of
-    every cart and ends the unnamed one.
+    An order that names a cart ends that one. Any other ends the cart its checkout is linked to
+    and the unnamed one, and takes its products out of every other.
     """
-    named = [cart for cart in profile.carts if _names(order, cart)]
     touched = []
-    for cart in named or profile.carts:
-        before = len(cart.lines)
-        if cart in named or (not order.cart_id and not cart.cart_id):
-            _clear(cart, order.at + 1)
+    for cart in list(profile.carts):
+        before = [(line.product_id, len(line.changes)) for line in cart.lines]
+        if _ends(order, cart):
+            _end_cart(order, cart)
+            known = cart.cleared_at == order.at + 1 and cart.checkout_at <= order.at
+            if known and not cart.lines:
+                profile.carts.remove(cart)  # the order itself now remembers that it ended
         elif not order.cart_id:
             _clear_products(cart, order.products, order.at)
-        if len(cart.lines) != before:
+            if not cart.lines and not cart.cleared_at and not cart.checkout_id:
+                profile.carts.remove(cart)
+        if [(line.product_id, len(line.changes)) for line in cart.lines] != before:
             touched.append(cart.cart_id)
-    profile.carts = [cart for cart in profile.carts if cart.lines or cart.cleared_at > order.at + 1]
     return tuple(touched)
 
 
@@ -397,7 +444,8 @@ def _refunded(profile: Profile, event: ev.OrderRefunded) -> Change:
         order.refunded = True
     for line in event.lines:
         had = order.refunded_lines.get(line.product_id, 0)
-        order.refunded_lines[line.product_id] = had + line.quantity
+        if had or len(order.refunded_lines) < MAX_LINES:
+            order.refunded_lines[line.product_id] = had + _bounded(line.quantity)
     order.refunded_total += event.total or 0.0
     _judge_refund(order)
     return Change(orders=True, bounded=_place(profile))
@@ -407,7 +455,8 @@ def _judge_refund(order: Order) -> None:
     """Mark an order as wholly refunded once its lines or its total have all gone back."""
     if order.at == 0 or order.refunded:
         return
-    by_total = order.total is not None and 0 < order.total <= order.refunded_total
+    total = order.total or 0.0
+    by_total = total > 0 and order.refunded_total > total - _HALF_A_CENT
     by_lines = bool(order.refunded_lines) and bool(order.lines) and not order.kept()
     order.refunded = by_total or by_lines
 
@@ -443,6 +492,8 @@ def _address(
 ) -> None:
     """Keep the newest address of a channel; a new one is not suppressed any more."""
     reach = profile.reach.get(channel)
+    if reach is None and len(profile.reach) >= _MAX_CHANNELS:
+        return
     mark = fingerprint(address) if address else b""
     if reach is not None and (at, mark) < (reach.at, reach.address):
         return
@@ -454,23 +505,21 @@ def _address(
             addresses.by_channel[channel] = (address, at)
 
 
-def _consent(
-    profile: Profile, purpose: str, channel: str, granted: bool, at: int, basis: str
-) -> Change:
+def _consent(profile: Profile, told: Consent) -> Change:
     """Keep the last word per purpose and channel; of two at the same time, the refusal."""
     for known in profile.consents:
-        if known.purpose == purpose and known.channel == channel:
-            if (at, not granted) <= (known.at, not known.granted):
+        if known.purpose == told.purpose and known.channel == told.channel:
+            if (told.at, not told.granted) <= (known.at, not known.granted):
                 return NOTHING
-            known.granted, known.at, known.basis = granted, at, basis
+            profile.consents.remove(known)
             break
-    else:
-        profile.consents.append(Consent(purpose, channel, granted, at, basis))
-        if len(profile.consents) > _MAX_CONSENTS:
-            # A grant gives way before a refusal: forgetting a grant is silence.
-            gives_way = min(profile.consents, key=lambda known: (not known.granted, known.at))
-            profile.consents.remove(gives_way)
-    return Change(withdrawn=not granted)
+    profile.consents.append(told)
+    if len(profile.consents) > _MAX_CONSENTS:
+        # A grant gives way before a refusal: forgetting a grant is silence.
+        profile.consents.remove(
+            min(profile.consents, key=lambda known: (not known.granted, known.at))
+        )
+    return Change(withdrawn=told.purpose == "marketing" and not told.granted)
 
 
 # --- what was said to her, and what came of it --------------------------------------------------
@@ -482,12 +531,13 @@ def charge(profile: Profile, send: Send, memory: Memory) -> Change:
     profile.sends.sort(key=lambda sent: (sent.at, sent.action_id))
     horizon = profile.sends[-1].at - memory.keep_sends
     kept = [sent for sent in profile.sends if sent.at > horizon]
-    bounded: tuple[str, ...] = ()
-    if len(kept) > MAX_SENDS:
+    bounded = ("sends",) if len(kept) > MAX_SENDS else ()
+    kept = kept[-MAX_SENDS:]
+    if len(kept) < len(profile.sends):
         # A cap whose window reaches back beyond a forgotten send cannot be counted: it objects.
-        profile.sends_lost_at = max(profile.sends_lost_at, kept[-MAX_SENDS - 1].at)
-        kept = kept[-MAX_SENDS:]
-        bounded = ("sends",)
+        # Also where the send was old: a campaigns file with a longer window may come.
+        forgotten = profile.sends[-len(kept) - 1]
+        profile.sends_lost_at = max(profile.sends_lost_at, forgotten.at)
     profile.sends = kept
     _tire(profile, send.at, 1.0)
     return Change(bounded=bounded)
@@ -521,8 +571,8 @@ def _outcome(profile: Profile, event: ev.Outcome, memory: Memory) -> Change:
         _suppress(profile, event)
     if event.outcome in ("complained", "unsubscribed", "resubscribed"):
         granted = event.outcome == "resubscribed"
-        at, basis = event.occurred_at, event.outcome
-        return _consent(profile, "marketing", event.channel, granted, at, basis)
+        told = Consent("marketing", event.channel, granted, event.occurred_at, event.outcome)
+        return _consent(profile, told)
     return NOTHING
 
 
@@ -538,6 +588,8 @@ def _report(profile: Profile, send: Send, event: ev.Outcome) -> None:
 
 
 def _engage(profile: Profile, event: ev.Outcome, memory: Memory) -> None:
+    if event.channel not in profile.engagement and len(profile.engagement) >= _MAX_CHANNELS:
+        return
     bins = profile.engagement.setdefault(event.channel, [0] * BINS)
     hour = memory.hour(profile.zones, event.occurred_at) if memory.hour else 0
     slot = hour * BINS // 24
@@ -554,12 +606,14 @@ def _suppress(profile: Profile, event: ev.Outcome) -> None:
 
 
 def _returns(profile: Profile, event: Event) -> bool:
-    """Return whether an erased person has come back: only a consent given after it says so."""
+    """Return whether an erased person has come back: only a consent given after it says so.
+
+    Erased again, the later time stands: a consent between the two does not bring her back.
+    """
+    if isinstance(event, ev.Erased):
+        profile.erased_at = max(profile.erased_at, event.occurred_at)
     back = isinstance(event, ev.ConsentChanged) and event.granted
-    if back and event.occurred_at > profile.erased_at:
-        profile.erased_at = 0
-        return True
-    return False
+    return back and event.occurred_at > profile.erased_at
 
 
 def _erase(profile: Profile, addresses: Addresses | None, event: ev.Erased) -> Change:

@@ -24,9 +24,8 @@ from engine.events import (
 from engine.fold import fold
 from engine.policy import Policy
 from engine.ports import Commit, Head, InForce, OutboxId, Outgoing, Store
-from engine.profile import Addresses, Profile, Trigger
+from engine.profile import Addresses, Profile, Trigger, decode_addresses, encode
 from engine.profile import decode as decode_profile
-from engine.profile import decode_addresses, encode
 from engine.report import Report
 from engine.triggers import Arm, Disarm, may_arm
 
@@ -301,9 +300,8 @@ class _Step:
         """Return the due triggers (and those due within the window) whose reason still holds."""
         if not any(trigger.wake_at <= now for trigger in profile.triggers):
             return []  # the index is lazy: she was looked at too early, and sleeps again
-        window = now + policy.arbitration_window
         holding = []
-        for trigger in [t for t in profile.triggers if t.wake_at <= window]:
+        for trigger in [t for t in profile.triggers if _in_window(t, now, policy)]:
             if not trigger.attempt:
                 self.report.due[trigger.campaign] += 1
                 self.report.lateness.append(max(0, now - trigger.due_at))
@@ -322,7 +320,8 @@ class _Step:
     def _ended(
         self, profile: Profile, trigger: Trigger, policy: Policy
     ) -> tuple[str | None, decisions.Result]:
-        if trigger.campaign not in policy.campaigns:
+        campaign = policy.campaigns.get(trigger.campaign)
+        if campaign is None or campaign.trigger != trigger.kind:
             return "campaign_removed", "suppress"
         return self.force.triggers[trigger.kind].holds(profile, trigger), "disarm"
 
@@ -407,14 +406,22 @@ def _repeated(highest: Position | None, position: Position) -> bool:
     return mine <= (highest.generation, highest.offset, highest.ordinal)
 
 
+def _in_window(trigger: Trigger, now: int, policy: Policy) -> bool:
+    """Return whether it is due, or due so soon that it competes now; never before it settled."""
+    if trigger.wake_at <= now:
+        return True
+    settled = trigger.told_at + policy.settle <= now
+    return settled and trigger.wake_at <= now + policy.arbitration_window
+
+
 def _rank(candidate: tuple[Trigger, decisions.Weighed]) -> tuple[float, float, tuple[str, ...]]:
     """Order candidates: largest worth first, ties to the cheaper, then by identity."""
     trigger, weighed = candidate
-    best = max(weighed.worth, key=lambda name: weighed.worth[name], default=None)
-    if best is None:
+    dearest = weighed.dearest
+    if dearest is None:
         return float("inf"), 0.0, trigger.identity
     channels = weighed.case.policy.channels
-    return -weighed.worth[best], channels[best].cost, trigger.identity
+    return -weighed.worth[dearest], channels[dearest].cost, trigger.identity
 
 
 __all__ = ["ACTIONS", "CHUNK", "DECISIONS", "Chunk", "Taken", "chunks", "take"]

@@ -123,7 +123,7 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     paused: tuple[str, ...] = ()
 
     def merged(self, delta: SettingsRecord) -> "Settings":
-        """Return these settings with a settings record applied; applying it twice changes nothing."""
+        """Return these settings with a settings record applied; twice is the same as once."""
         paused = set(self.paused)
         for name, on in delta.pause.items():
             (paused.add if on else paused.discard)(name)
@@ -135,7 +135,7 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     def digest(self) -> str:
-        """Return the ``settings_hash`` of decisions: sha256 of the canonical JSON, 16 hex digits."""
+        """Return the ``settings_hash``: 16 hex digits of sha256 of the canonical JSON."""
         return sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
 
 

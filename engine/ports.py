@@ -23,7 +23,8 @@ class Case:
     """One question: may this campaign speak to this user now, because of this trigger?
 
     ``dry_run`` whether the answer would only be recorded; ``paused`` names from the settings in
-    force (``channel:push``, ``campaign:cart``).
+    force (``channel:push``, ``campaign:cart``); ``handing_over`` whether it is asked once more
+    because a decided action is about to be handed to its gateway.
     """
 
     user_id: str
@@ -34,6 +35,7 @@ class Case:
     now: int
     dry_run: bool
     paused: frozenset[str] = frozenset()
+    handing_over: bool = False
 
     @property
     def tester(self) -> bool:
@@ -224,7 +226,7 @@ class Commit:
     """All one step changes, applied at once or not at all; consumes ``offset`` to ``head.offset``.
 
     ``wakes``: 0 takes the wake-up away; ``addresses``: None takes the key away; ``trim``: outbox
-    entries at or below it are acknowledged and leave.
+    entries at or below it, new ones included, are acknowledged and leave.
     """
 
     offset: int
@@ -234,6 +236,21 @@ class Commit:
     wakes: dict[str, int] = field(default_factory=dict)
     outbox: list[Outgoing] = field(default_factory=list)
     trim: OutboxId | None = None
+
+    def check(self) -> None:
+        """Raise ValueError for what no store could apply: a bug of the caller, never a doubt.
+
+        It consumes at least one record; outbox ids increase and name records it consumes.
+        """
+        if self.head.offset <= self.offset:
+            message = f"a commit from {self.offset} to {self.head.offset} consumes nothing"
+            raise ValueError(message)
+        before = OutboxId(self.offset, 0)
+        for entry in self.outbox:
+            if entry.id <= before or entry.id.offset >= self.head.offset:
+                message = f"outbox id {entry.id} after {before}, consuming to {self.head.offset}"
+                raise ValueError(message)
+            before = entry.id
 
 
 class Stored(NamedTuple):
@@ -254,8 +271,14 @@ class Store(Protocol):
     ) -> tuple[Head | None, list[Outgoing]]:
         """Write the token and return head and outbox, oldest first; head None = never used.
 
-        With ``expected`` (after a doubt) only if that token still stands, else raises Fenced.
+        With ``expected`` (after a doubt) only if that token still stands, or ``token`` itself does
+        because an acquire with a lost reply came through; else raises Fenced.
+        Raises Refused, and writes nothing, if a newer release wrote the state.
         """
+        ...
+
+    async def head(self, partition: int) -> Head | None:
+        """Return the head without owning the partition; None = never committed. Raises Refused."""
         ...
 
     async def load(
@@ -276,7 +299,11 @@ class Store(Protocol):
         ...
 
     async def commit(self, partition: int, token: str, commit: Commit) -> None:
-        """Apply all of it, or raise Fenced (other token) or Stale (other offset) and apply none."""
+        """Apply all of it, or raise Fenced (other token) or Stale (other offset) and apply none.
+
+        Stale also when the outbox already holds an id at or above the first of this commit, or held
+        one before it was trimmed. A partition never committed takes any offset.
+        """
         ...
 
 

@@ -67,7 +67,8 @@ class CartLine(Struct, array_like=True):
         """Return what is in the cart now."""
         total = 0
         for _, quantity in self.changes:
-            total = total + quantity if quantity else 0
+            # Never below none: what is taken out may have been put in before we looked.
+            total = max(total + quantity, 0) if quantity else 0
         return total
 
     @property
@@ -84,6 +85,7 @@ class Cart(Struct, array_like=True):
     cleared_at: int = 0
     checkout_id: str = ""
     changed_at: int = 0
+    checkout_at: int = 0
 
     def held(self) -> list[CartLine]:
         """Return the lines with something in them."""
@@ -100,7 +102,10 @@ class Cart(Struct, array_like=True):
 
 
 class Order(Struct, array_like=True):
-    """One order, told by several events in any order. ``at`` 0 = its completion not yet seen."""
+    """One order, told by several events in any order. ``at`` 0 = its completion not yet seen.
+
+    ``ended``: ids of carts it ended through their checkout.
+    """
 
     order_id: str
     at: int = 0
@@ -117,6 +122,7 @@ class Order(Struct, array_like=True):
     refunded_total: float = 0.0
     refunded_lines: dict[str, int] = {}
     spoken: list[str] = []
+    ended: list[str] = []
 
     @property
     def stands(self) -> bool:
@@ -280,6 +286,8 @@ MIGRATIONS: dict[int, Migration] = {}
 # A packed profile is a msgpack array of more than 15 fields: 0xdc, two bytes of length, then the
 # version, which stays below 128 and is therefore one byte.
 _VERSION_AT: Final = 3
+# Packed addresses are an array of fewer than 16 fields: one byte, then the version.
+_ADDRESSES_VERSION_AT: Final = 1
 
 
 def encode(value: Profile | Addresses) -> bytes:
@@ -302,10 +310,9 @@ def decode(packed: bytes, migrations: dict[int, Migration] = MIGRATIONS) -> Prof
 
 def decode_addresses(packed: bytes) -> Addresses:
     """Unpack addresses; a newer version is refused with one sentence."""
-    addresses = _addresses.decode(packed)
-    if addresses.v != VERSION:
-        raise Refused(_newer(addresses.v))
-    return addresses
+    if packed[_ADDRESSES_VERSION_AT] != VERSION:
+        raise Refused(_newer(packed[_ADDRESSES_VERSION_AT]))
+    return _addresses.decode(packed)
 
 
 def _newer(version: int) -> str:

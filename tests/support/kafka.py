@@ -29,7 +29,7 @@ POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
 TimestampType = Literal["LogAppendTime", "CreateTime"]
 
 
-class KafkaUnavailable(Exception):  # noqa: N818  (a state of this machine, not a fault)
+class KafkaUnavailable(Exception):
     """No real Kafka can be had here; the message says in one sentence what is missing."""
 
 

@@ -1,0 +1,1 @@
+"""Says how likely an order is, learns to say it, and keeps what it learned."""

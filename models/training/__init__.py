@@ -1,0 +1,1 @@
+"""Learns from logged decisions: labels, fit, calibration, measurement, artefact."""

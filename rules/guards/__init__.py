@@ -1,0 +1,42 @@
+"""What may object to speaking, in the order in which it is asked; the first objection counts.
+
+1. **dates, pause, staleness**: what the operator wants now. Cheap, the same for everybody, and
+   the answer she would give first to "why was nothing sent?".
+2. **consent, personalisation, reachability, suppression**: whether this person may and can be
+   spoken to at all. Lasting facts about her, so they come before what the next hours change.
+3. **cooldown, caps**: whether she has heard enough. They come after the lasting facts, so that a
+   cap in the statistics means a message that could have been sent.
+4. **quiet hours**: only what everybody else allows is held for the morning, and it is judged
+   wholly anew then.
+
+When all channels object, the one that came furthest in this order speaks for the decision.
+"""
+
+from typing import Final
+
+from engine.ports import Guard
+from rules.guards import (
+    caps,
+    consent,
+    cooldown,
+    dates,
+    pause,
+    personalisation,
+    quiet_hours,
+    reachability,
+    staleness,
+    suppression,
+)
+
+GUARDS: Final[tuple[Guard, ...]] = (
+    dates.GUARD,
+    pause.GUARD,
+    staleness.GUARD,
+    consent.GUARD,
+    personalisation.GUARD,
+    reachability.GUARD,
+    suppression.GUARD,
+    cooldown.GUARD,
+    caps.GUARD,
+    quiet_hours.GUARD,
+)

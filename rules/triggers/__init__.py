@@ -1,0 +1,16 @@
+"""The reasons to speak, by kind: what ``trigger`` may be in a campaign."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from engine.triggers import TriggerRule
+from rules.triggers import cart_abandonment, post_purchase
+
+_RULES: Final[tuple[TriggerRule, ...]] = (
+    cart_abandonment.RULE,
+    post_purchase.DAY_7,
+    post_purchase.DAY_30,
+)
+
+TRIGGERS: Final[Mapping[str, TriggerRule]] = MappingProxyType({rule.kind: rule for rule in _RULES})

@@ -1,0 +1,1 @@
+"""Everything that touches a wire, and the wiring of the whole."""

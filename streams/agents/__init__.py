@@ -1,0 +1,1 @@
+"""The three agents: intake, decide, deliver."""

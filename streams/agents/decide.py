@@ -1,0 +1,243 @@
+"""The decide agent: one lane per owned partition of ``events`` folds, decides and commits.
+
+The walk starts here: records come in, :func:`engine.pipeline.take` turns them into one commit, the
+store applies it or refuses, and what must leave goes through the outbox.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+from time import perf_counter
+from typing import Any
+
+import faust
+from aiokafka import ConsumerRecord, TopicPartition
+from faust.types import StreamT
+
+from engine.errors import InvalidEvent, Refused, Stale, Unavailable
+from engine.events import Record, Tick
+from engine.pipeline import Chunk, chunks, take
+from engine.policy import Settings
+from engine.ports import Artefacts, Head, InForce, OutboxId, Outgoing, Store
+from engine.report import Report
+from streams.log import codec
+from streams.log.dead_letters import DeadLetters
+from streams.log.outbox import Outbox
+from streams.log.producer import Producer
+from streams.log.reader import Bounds, Reader
+from streams.log.source import Source
+
+# On `events` an invalid record is our own bug: this many in a row, or this share of the last
+# 10,000, stop the partition (A8).
+_POISON_RUN = 100
+_POISON_WINDOW = 10_000
+_POISON_SHARE = 0.05
+
+Watch = Callable[[Report, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every lane of the decide agent works with."""
+
+    store: Store
+    artefacts: Artefacts
+    producer: Producer
+    reader: Reader
+    dead_letters: DeadLetters
+    prefix: str
+    watch: Watch
+    chunk: int = 500
+
+
+class DecideLane:
+    """The work on one partition of ``events``; there is one way into it, :meth:`enter`."""
+
+    def __init__(self, at: TopicPartition, parts: Parts) -> None:
+        """Nothing is touched before :meth:`enter`."""
+        self.at = at
+        self.offset = 0
+        self.halted: str | None = None
+        self.parts = parts
+        self.head = Head()
+        self.next_wake: int | None = None
+        self.taken_at = 0
+        self._token: str | None = None
+        self._outbox = Outbox(parts.producer, parts.prefix, at.partition)
+        self._acknowledged: OutboxId | None = None
+        self._holes = 0
+        self._poison: deque[bool] = deque(maxlen=_POISON_WINDOW)
+
+    # --- the one way in -------------------------------------------------------------------------
+
+    async def enter(self) -> None:
+        """Acquire, check the log, drain what the outbox still holds, stand at the next offset."""
+        store, partition = self.parts.store, self.at.partition
+        expected, token = self._token, token_hex(16)
+        head, waiting = await store.acquire(partition, token, expected)
+        self._token = token
+        bounds = await self.parts.reader.bounds(self.at.topic, partition)
+        if head is None:
+            head = Head(offset=bounds.begin)
+        else:
+            await self._same_log(head, bounds)
+        self._acknowledged = await self._outbox.drain(waiting, self.parts.reader)
+        self.next_wake = await store.earliest(partition)
+        self.head, self.offset = head, head.offset
+
+    async def _same_log(self, head: Head, bounds: Bounds) -> None:
+        """Refuse a log that is not the one we left: re-created, cut, or emptied under us."""
+        where = f"{self.at.topic}/{self.at.partition}"
+        if not bounds.begin <= head.offset <= bounds.end:
+            message = (
+                f"The store stands at offset {head.offset} of {where}, but the log holds "
+                f"{bounds.begin} to {bounds.end}: the topic was re-created or lost records to "
+                "retention; restore it, or empty this partition's keys in Redis and replay."
+            )
+            raise Refused(message)
+        if head.offset <= bounds.begin or head.crc == 0:
+            return
+        last = await self.parts.reader.record(self.at.topic, self.at.partition, head.offset - 1)
+        if last.offset != head.offset - 1 or _crc(last) != head.crc:
+            message = (
+                f"Record {head.offset - 1} of {where} is not the one that was folded: the topic "
+                "was re-created; restore it, or empty this partition's keys in Redis and replay."
+            )
+            raise Refused(message)
+
+    # --- the step -------------------------------------------------------------------------------
+
+    async def step(self, records: Sequence[ConsumerRecord]) -> bool:
+        """Work through records from ``offset`` on; False = they do not start there."""
+        records = [record for record in records if record.offset >= self.offset]
+        if not records:
+            return True
+        if records[0].offset > self.offset:
+            await self._hole(records[0].offset)
+            return False
+        self._holes = 0
+        self.taken_at = records[-1].timestamp
+        decoded = await self._read(records)
+        by_offset = {record.offset: record for record in records}
+        offsets = [offset for offset, _ in decoded]
+        cut = chunks(
+            decoded, self.offset, self.parts.chunk, lambda index: _crc(by_offset[offsets[index]])
+        )
+        after = records[-1].offset + 1
+        if not cut or cut[-1].after < after:  # the last ones were unreadable: consume them too
+            first = cut[-1].after if cut else self.offset
+            cut.append(Chunk([], first, after, _crc(records[-1])))
+        for chunk in cut:
+            await self._take(chunk)
+        return True
+
+    async def _take(self, chunk: Chunk) -> None:
+        """Fold or decide, commit, and let out what must leave."""
+        force = self._in_force(self.head.settings)
+        started = perf_counter()
+        taken = await take(self.parts.store, self.at.partition, self.head, chunk, force)
+        commit = taken.commit
+        commit.trim = self._acknowledged
+        computed = perf_counter()
+        if self._token is None:
+            message = "the lane was not entered"
+            raise Stale(message)
+        try:
+            await self.parts.store.commit(self.at.partition, self._token, commit)
+        except Stale as stale:
+            message = f"Redis stands elsewhere than we thought: {stale}"
+            raise Unavailable(message) from stale
+        committed = perf_counter()
+        self._acknowledged = None
+        self.head, self.offset = commit.head, commit.head.offset
+        await self._woken(commit.wakes, chunk)
+        await self._let_out(commit.outbox)
+        stages = {
+            "take": computed - started,
+            "commit": committed - computed,
+            "produce": perf_counter() - committed,
+        }
+        self.parts.watch(taken.report, stages)
+
+    def _in_force(self, settings: Settings) -> InForce:
+        force = self.parts.artefacts.resolve(settings)
+        if force is None:
+            message = (
+                "Kafka has not brought an artefact yet that the settings name: "
+                f"{settings.campaigns} {settings.templates} {settings.model}"
+            )
+            raise Unavailable(message)
+        return force
+
+    async def _woken(self, wakes: dict[str, int], chunk: Chunk) -> None:
+        """Keep a lower bound of the earliest wake-up; a tick looks it up anew."""
+        if chunk.records and isinstance(chunk.records[0][1], Tick):
+            self.next_wake = await self.parts.store.earliest(self.at.partition)
+            return
+        for wake in wakes.values():
+            if wake and (self.next_wake is None or wake < self.next_wake):
+                self.next_wake = wake
+
+    async def _let_out(self, entries: Sequence[Outgoing]) -> None:
+        if entries:
+            self._acknowledged = await self._outbox.publish(entries)
+
+    # --- what may be wrong with records ---------------------------------------------------------
+
+    async def _hole(self, found: int) -> None:
+        """Go back for records that were jumped over; refuse when the log does not hold them."""
+        self._holes += 1
+        bounds = await self.parts.reader.bounds(self.at.topic, self.at.partition)
+        if bounds.begin > self.offset or self._holes > 3:  # noqa: PLR2004 - two seeks may straddle
+            message = (
+                f"{self.at.topic}/{self.at.partition} goes on at {found} but {self.offset} was "
+                "never folded: retention removed records before they were read."
+            )
+            raise Refused(message)
+
+    async def _read(self, records: Sequence[ConsumerRecord]) -> list[tuple[int, Record]]:
+        decoded: list[tuple[int, Record]] = []
+        letters = []
+        for record in records:
+            try:
+                read = codec.read_at(record.value or b"", record.timestamp)
+                decoded.append((record.offset, read))
+            except InvalidEvent as error:
+                letters.append((record, error))
+            self._poison.append(bool(letters) and letters[-1][0] is record)
+        if letters:
+            await self.parts.dead_letters.write(letters)
+            self._too_many()
+        return decoded
+
+    def _too_many(self) -> None:
+        last = list(self._poison)[-_POISON_RUN:]
+        share = sum(self._poison) / _POISON_WINDOW
+        if (len(last) == _POISON_RUN and all(last)) or share > _POISON_SHARE:
+            message = (
+                f"{self.at.topic}/{self.at.partition} holds too many unreadable records: only "
+                "rekindle may write this topic; see dead-letters for the reasons."
+            )
+            raise Refused(message)
+
+    async def leave(self) -> None:
+        """Nothing is left in flight: every step awaits its acknowledgements."""
+
+
+def _crc(record: ConsumerRecord) -> int:
+    return codec.crc(record.key, record.value, record.timestamp)
+
+
+def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:
+    """Make the Faust agent; ``concurrency`` x step time stays below 1 s (A7)."""
+
+    @app.agent(source.channel, concurrency=concurrency, name="rekindle.decide")
+    async def decide(stream: StreamT[Any]) -> None:
+        async for own, records in stream:
+            await source.work(own, records)
+
+    return decide
+
+
+__all__ = ["DecideLane", "Parts", "agent"]

@@ -1,0 +1,188 @@
+"""The intake agent: from what apps and gateways publish to the one log ``events``. Stateless.
+
+Parse, check, key by user, write, and say how far everything is forwarded. One bad client never
+stops the shop: what cannot be read goes to the dead letters with its reason.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from aiokafka import ConsumerRecord, TopicPartition
+from faust.types import StreamT
+
+from engine.errors import InvalidEvent, Refused
+from engine.events import Event, Position
+from streams.log import codec
+from streams.log.dead_letters import DeadLetters
+from streams.log.producer import Producer, Record
+from streams.log.reader import Bounds, Reader
+from streams.log.source import Source
+from streams.log.topics import EVENTS, partition_of
+from streams.state.lanes import IntakeLanes, LaneState
+
+Parse = Callable[[bytes, Position, int], list[Event]]
+_LOG_APPEND_TIME = 1
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every lane of intake works with. ``parsers``: by topic; ``clock``: ms."""
+
+    lanes: IntakeLanes
+    producer: Producer
+    reader: Reader
+    dead_letters: DeadLetters
+    prefix: str
+    parsers: dict[str, Parse]
+    clock: Callable[[], int]
+    count: Callable[[str, int, list[str]], None]
+
+
+class IntakeLane:
+    """The work on one partition of one source topic."""
+
+    def __init__(self, at: TopicPartition, parts: Parts) -> None:
+        """Nothing is touched before :meth:`enter`."""
+        self.at = at
+        self.offset = 0
+        self.halted: str | None = None
+        self.parts = parts
+        self.state = LaneState(generation=0, offset=0, crc=0)
+        self.forwarded_at: int | None = None
+
+    async def enter(self) -> None:
+        """Go on where the lane stood, in the log it stood in."""
+        topic, partition = self.at.topic, self.at.partition
+        bounds = await self.parts.reader.bounds(topic, partition)
+        state = await self.parts.lanes.load(topic, partition)
+        if state is None:
+            generation = await self.parts.lanes.generation(topic)
+            state = LaneState(generation, bounds.begin, 0)
+        else:
+            await self._same_log(state, bounds)
+        self.state, self.offset = state, state.offset
+
+    async def _same_log(self, state: LaneState, bounds: Bounds) -> None:
+        topic, partition = self.at.topic, self.at.partition
+        inside = bounds.begin <= state.offset <= bounds.end
+        if inside and state.offset > bounds.begin and state.crc:
+            last = await self.parts.reader.record(topic, partition, state.offset - 1)
+            inside = codec.crc(last.key, last.value, last.timestamp) == state.crc
+        if not inside:
+            message = (
+                f"{topic}/{partition} is not the log that was read up to offset {state.offset} "
+                f"(it holds {bounds.begin} to {bounds.end} now): if the topic was re-created, "
+                f"run: rekindle sources reset {topic}"
+            )
+            raise Refused(message)
+
+    async def step(self, records: Sequence[ConsumerRecord]) -> bool:
+        """Forward records and wait until every partition of ``events`` has acknowledged."""
+        records = [record for record in records if record.offset >= self.offset]
+        if not records:
+            return True
+        runs, letters, kinds = await self._parse(records)
+        writing = [
+            self.parts.producer.run(self.parts.prefix + EVENTS, partition, run)
+            for partition, run in runs.items()
+        ]
+        if letters:
+            writing.append(self._bury(letters))
+        for failed in await asyncio.gather(*writing, return_exceptions=True):
+            if isinstance(failed, BaseException):
+                raise failed
+        last = records[-1]
+        crc = codec.crc(last.key, last.value, last.timestamp)
+        self.state = LaneState(self.state.generation, last.offset + 1, crc)
+        await self.parts.lanes.save(self.at.topic, self.at.partition, self.state)
+        self.offset = last.offset + 1
+        self.forwarded_at = last.timestamp
+        self.parts.count(self.at.topic, len(records), [error.reason for _, error in letters])
+        return True
+
+    async def _bury(self, letters: list[tuple[ConsumerRecord, InvalidEvent]]) -> int:
+        await self.parts.dead_letters.write(letters)
+        return len(letters)
+
+    async def _parse(
+        self, records: Sequence[ConsumerRecord]
+    ) -> tuple[dict[int, list[Record]], list[tuple[ConsumerRecord, InvalidEvent]], int]:
+        parse = self.parts.parsers[self.at.topic]
+        count = await self.parts.producer.partitions(self.parts.prefix + EVENTS)
+        runs: dict[int, list[Record]] = defaultdict(list)
+        letters = []
+        now, made = self.parts.clock(), 0
+        for record in records:
+            position = Position(
+                self.at.topic, self.state.generation, self.at.partition, record.offset
+            )
+            # The broker's time is the door where it stamps; a producer's own time is not.
+            stamped = record.timestamp_type == _LOG_APPEND_TIME
+            received_at = record.timestamp if stamped else now
+            try:
+                events = parse(record.value or b"", position, received_at)
+            except InvalidEvent as error:
+                letters.append((record, error))
+                continue
+            for event in events:
+                key = event.user_id.encode()
+                runs[partition_of(key, count)].append(Record(key, codec.write(event)))
+                made += 1
+        return runs, letters, made
+
+    def watermark(self, end: int | None, polled_at: int | None) -> int | None:
+        """Return the time before which everything appended is acknowledged in ``events``.
+
+        ``end``: the end of the partition as of the last poll at ``polled_at`` (ms).
+        """
+        if end is not None and polled_at is not None and self.offset >= end:
+            return polled_at
+        return self.forwarded_at
+
+    async def leave(self) -> None:
+        """Nothing is left in flight: every step awaits its acknowledgements."""
+
+
+class Watermarks(faust.Service):
+    """Publishes, once a second, how far each intake lane of this process has come."""
+
+    def __init__(self, source: Source, lanes: IntakeLanes) -> None:
+        """``source``: the intake source whose lanes are reported."""
+        super().__init__()
+        self.source = source
+        self.lanes = lanes
+
+    @faust.Service.timer(1.0)
+    async def _publish(self) -> None:
+        consumer = self.source.consumer
+        if consumer is None:
+            return
+        for at, own in list(self.source.owned.items()):
+            lane = own.lane
+            if not own.entered or not isinstance(lane, IntakeLane):
+                continue
+            if at not in consumer.assignment():
+                continue
+            mark = lane.watermark(consumer.highwater(at), consumer.last_poll_timestamp(at))
+            if mark is None:
+                continue
+            try:
+                await self.lanes.watermark(at.topic, at.partition, mark)
+            except ConnectionError as error:
+                self.log.warning("watermark: %s", error)
+                return
+
+
+def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:
+    """Make the Faust agent."""
+
+    @app.agent(source.channel, concurrency=concurrency, name="rekindle.intake")
+    async def intake(stream: StreamT[Any]) -> None:
+        async for own, records in stream:
+            await source.work(own, records)
+
+    return intake

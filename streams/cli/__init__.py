@@ -1,0 +1,46 @@
+"""The command `rekindle`: one module per group of commands, imported when it is used."""
+
+from typing import Final
+
+import click
+
+from streams.cli.group import LazyGroup, example
+
+# Where each command lives. Nothing heavy is imported before a command runs: `rekindle --help`
+# answers in a fraction of a second.
+COMMANDS: Final = {
+    "demo": "streams.cli.running:demo",
+    "up": "streams.cli.running:up",
+    "worker": "streams.cli.running:worker",
+    "bench": "streams.cli.running:bench",
+    "topics": "streams.cli.operating:topics",
+    "apply": "streams.cli.operating:apply",
+    "pause": "streams.cli.operating:pause",
+    "resume": "streams.cli.operating:resume",
+    "import": "streams.cli.operating:import_",
+    "sources": "streams.cli.operating:sources",
+    "campaigns": "streams.cli.campaigns:campaigns",
+    "replay": "streams.cli.replaying:replay",
+    "train": "streams.cli.learning:train",
+    "models": "streams.cli.learning:models",
+    "user": "streams.cli.person:user",
+    "settings": "streams.cli.health:settings",
+    "doctor": "streams.cli.health:doctor",
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_at=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=example("rekindle demo", "rekindle campaigns check campaigns.toml"),
+)
+@click.version_option(package_name="rekindle", message="rekindle %(version)s")
+def main() -> None:
+    """Behaviour events in, frequency-capped and consented messages out.
+
+    Settings come from REKINDLE_ variables; `rekindle settings` lists them.
+    """
+
+
+__all__ = ["main"]

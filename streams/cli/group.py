@@ -1,0 +1,87 @@
+"""How commands are found late, how a user's mistake ends in one sentence, and small shared parts."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from importlib import import_module
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from engine.errors import Refused, Unavailable
+
+T = TypeVar("T")
+
+MISTAKE: Final = 1
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called or listed."""
+
+    def __init__(self, *args: Any, commands_at: Mapping[str, str], **options: Any) -> None:
+        """``commands_at``: ``module:attribute`` by command name, in the order of the help."""
+        super().__init__(*args, **options)
+        self._commands_at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order they are declared: first the ones used first."""
+        return list(self._commands_at)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        place = self._commands_at.get(cmd_name)
+        if place is None:
+            return None
+        module, _, attribute = place.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; Refused and Unavailable are sentences on stderr and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except (Refused, Unavailable) as mistake:
+            click.echo(str(mistake), err=True)
+            ctx.exit(MISTAKE)
+
+
+def example(*lines: str) -> str:
+    """Return the epilog that shows how a command is used."""
+    word = "Example" if len(lines) == 1 else "Examples"
+    return "\n".join(["\b", f"{word}:", *(f"  {text}" for text in lines)])
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line."""
+    click.echo(msgspec.json.encode(value, order="deterministic").decode())
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run asynchronous work to its end."""
+    return asyncio.run(work)
+
+
+def on_terminal() -> bool:
+    """Return whether somebody watches stderr."""
+    return sys.stderr.isatty()
+
+
+def read(path: str) -> bytes:
+    """Read a file that click has found to exist; raises Refused when it cannot be read."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - `-` and paths of click are plain text
+            return file.read()
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}."
+        raise Refused(message) from error
+
+
+existing_file = click.Path(exists=True, dir_okay=False)
+existing_folder = click.Path(exists=True, file_okay=False)
+
+Command = Callable[..., Any]

@@ -1,0 +1,138 @@
+"""Looks into the log without belonging to a group: bounds, single records, whole topics."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from engine.errors import Unavailable
+from engine.ports import OutboxId
+
+POSITION = "x-pos"
+
+# How long a record known to be there may take to arrive before Kafka counts as away.
+_PATIENCE = 15.0
+
+
+class Bounds(NamedTuple):
+    """First offset kept and the offset the next record will get."""
+
+    begin: int
+    end: int
+
+
+class Reader:
+    """One group-less consumer, used by one look at a time."""
+
+    def __init__(self, bootstrap: str, *, fetch_wait_ms: int = 500) -> None:
+        """``bootstrap``: brokers; nothing is connected before the first look."""
+        self._bootstrap = bootstrap
+        self._wait = fetch_wait_ms
+        self._consumer: AIOKafkaConsumer | None = None
+        self._one = asyncio.Lock()
+
+    async def _started(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._bootstrap,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=self._wait,
+            )
+            try:
+                await consumer.start()
+            except (KafkaError, OSError) as error:
+                with suppress(Exception):
+                    await consumer.stop()
+                message = f"Kafka does not answer at {self._bootstrap}: {error}"
+                raise Unavailable(message) from error
+            self._consumer = consumer
+        return self._consumer
+
+    async def bounds(self, topic: str, partition: int) -> Bounds:
+        """Return the bounds of a partition; raises Unavailable."""
+        async with self._one:
+            try:
+                return await self._bounds(await self._started(), topic, partition)
+            except (KafkaError, OSError, TimeoutError) as error:
+                raise await self._lost(error) from error
+
+    @staticmethod
+    async def _bounds(consumer: AIOKafkaConsumer, topic: str, partition: int) -> Bounds:
+        at = TopicPartition(topic, partition)
+        begin = await consumer.beginning_offsets([at])
+        end = await consumer.end_offsets([at])
+        return Bounds(begin[at], end[at])
+
+    async def record(self, topic: str, partition: int, offset: int) -> ConsumerRecord:
+        """Return the record at ``offset``, which must be inside the bounds; raises Unavailable."""
+        async with self._one:
+            try:
+                consumer, at = await self._started(), TopicPartition(topic, partition)
+                consumer.assign([at])
+                consumer.seek(at, offset)
+                return await asyncio.wait_for(consumer.getone(at), _PATIENCE)
+            except (KafkaError, OSError, TimeoutError) as error:
+                raise await self._lost(error) from error
+
+    async def tail(self, topic: str, partition: int) -> OutboxId | None:
+        """Return the position of the last record of an output topic; None when there is none.
+
+        None also when retention has emptied it: then the readers' own rule on ``x-pos`` is what
+        drops a repetition.
+        """
+        bounds = await self.bounds(topic, partition)
+        if bounds.end <= bounds.begin:
+            return None
+        return position_of(await self.record(topic, partition, bounds.end - 1))
+
+    async def whole(self, topic: str, partition: int = 0) -> AsyncIterator[ConsumerRecord]:
+        """Yield what a partition holds now, first to last; raises Unavailable."""
+        bounds = await self.bounds(topic, partition)
+        offset = bounds.begin
+        while offset < bounds.end:
+            async with self._one:
+                try:
+                    consumer, at = await self._started(), TopicPartition(topic, partition)
+                    consumer.assign([at])
+                    consumer.seek(at, offset)
+                    found = await asyncio.wait_for(
+                        consumer.getmany(at, timeout_ms=5000, max_records=2000), _PATIENCE
+                    )
+                except (KafkaError, OSError, TimeoutError) as error:
+                    raise await self._lost(error) from error
+            records = found.get(at, [])
+            if not records:  # compaction may have removed the last ones
+                return
+            for record in records:
+                if record.offset >= bounds.end:
+                    return
+                yield record
+            offset = records[-1].offset + 1
+
+    async def _lost(self, error: Exception) -> Unavailable:
+        await self._close()
+        return Unavailable(f"Kafka did not answer: {error!r}")
+
+    async def _close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            with suppress(Exception):
+                await asyncio.wait_for(consumer.stop(), 5)
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        async with self._one:
+            await self._close()
+
+
+def position_of(record: ConsumerRecord) -> OutboxId | None:
+    """Return the position a record of an output topic carries in its header."""
+    for name, value in record.headers:
+        if name == POSITION:
+            offset, _, ordinal = value.decode().partition(".")
+            return OutboxId(int(offset), int(ordinal))
+    return None

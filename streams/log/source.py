@@ -1,0 +1,359 @@
+"""Takes ordered chunks of one partition out of Kafka and hands them to a Faust agent.
+
+A Faust agent iterates a Faust channel; this service owns the consumer and puts at most one chunk
+per partition into the channel. That alone gives order per partition; ``done`` is the
+acknowledgement. Partitions are drained and flushed inside ``on_partitions_revoked``, before the
+group may give them away. Why not Faust's own consumer: docs/decisions and A7.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Protocol
+
+import faust
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    UnknownError,
+    UnknownMemberIdError,
+)
+
+from engine.errors import Fenced, Refused, Unavailable
+
+# One chunk is 500 records; a fetch may bring four of them.
+FETCH = 2_000
+# Longest wait for chunks in flight when partitions are revoked; stays under the rebalance timeout.
+_DRAIN = 8.0
+_RETRY = 0.5
+
+
+class Lane(Protocol):
+    """The work on one owned partition."""
+
+    at: TopicPartition
+    offset: int
+    halted: str | None
+
+    async def enter(self) -> None:
+        """Take the partition over and set ``offset`` to the next record wanted.
+
+        Raises Unavailable (tried again), Refused (the lane halts with that sentence).
+        """
+        ...
+
+    async def step(self, records: Sequence[ConsumerRecord]) -> bool:
+        """Work through records in order; False = drop them, ``offset`` says where to go on.
+
+        Raises Unavailable (the lane enters again) and Fenced (the consumer joins again).
+        """
+        ...
+
+    async def leave(self) -> None:
+        """Stop after what is in flight has been acknowledged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How a source joins its consumer group; times in ms, tested in channel-trial.md."""
+
+    name: str
+    bootstrap: str
+    instance: str | None
+    fetch_wait: int = 500
+    fetch_linger: int = 0
+    session_timeout: int = 10_000
+    heartbeat: int = 2_000
+    rebalance_timeout: int = 20_000
+
+
+class Owned:
+    """One partition this process owns: its lane, and whether a chunk of it is in flight."""
+
+    def __init__(self, lane: Lane) -> None:
+        """Start idle."""
+        self.lane = lane
+        self.busy = False
+        self.entered = False
+        self.entering = False
+        self.gone = False
+
+    @property
+    def working(self) -> bool:
+        """Return whether something of it is in flight."""
+        return self.busy or self.entering
+
+
+class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # untyped parents
+    """Owns one consumer; chunks go out through ``channel``."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        group: Group,
+        topics: Sequence[str],
+        make_lane: Callable[[TopicPartition], Lane],
+        on_unavailable: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``make_lane`` makes the lane of a partition when it is assigned."""
+        super().__init__()
+        self.app = app
+        self.group = group
+        self.topics = list(topics)
+        self.make_lane = make_lane
+        self.on_unavailable = on_unavailable
+        self.channel: Any = app.channel(maxsize=0)  # bounded here: one chunk per partition
+        self.owned: dict[TopicPartition, Owned] = {}
+        self.consumer: AIOKafkaConsumer | None = None
+        self.assigned = False
+        self._room = asyncio.Event()
+        self._leaving = False
+        self._rejoin = False
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def on_start(self) -> None:
+        """Join the group."""
+        # Without a Faust consumer nobody else opens the channels: put() would wait for ever.
+        self.app.flow_control.resume()
+        await self._join()
+
+    async def _join(self) -> None:
+        group = self.group
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=group.bootstrap,
+            group_id=group.name,
+            group_instance_id=group.instance,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=group.session_timeout,
+            heartbeat_interval_ms=group.heartbeat,
+            rebalance_timeout_ms=group.rebalance_timeout,
+            fetch_max_wait_ms=group.fetch_wait,
+        )
+        consumer.subscribe(self.topics, listener=self)
+        while not self.should_stop:
+            try:
+                await consumer.start()
+            except (KafkaError, OSError) as error:
+                self.on_unavailable("kafka")
+                self.log.warning("%s: Kafka does not answer: %s", group.name, error)
+                await self.sleep(_RETRY)
+                continue
+            self.consumer = consumer
+            return
+
+    async def on_stop(self) -> None:
+        """Drain, commit and leave."""
+        await self._drain()
+        if self.consumer is not None:
+            await self.consumer.stop()
+
+    # --- taking chunks out ----------------------------------------------------------------------
+
+    @faust.Service.task
+    async def _pump(self) -> None:
+        while not self.should_stop:
+            if self._rejoin:
+                await self._join_again()
+            ready = [at for at, own in self.owned.items() if self._ready(own)]
+            if not ready or self._leaving or self.consumer is None:
+                with suppress(TimeoutError):
+                    self._room.clear()
+                    await asyncio.wait_for(self._room.wait(), 0.2)
+                continue
+            if self.group.fetch_linger:
+                await self.sleep(self.group.fetch_linger / 1000)
+            try:
+                await self._fetch(ready)
+            except UnknownError as error:  # aiokafka has no name for code 82, a fenced instance
+                await self.crash(_twin(self.group, error))
+            except (KafkaError, IllegalStateError, OSError) as error:
+                self.on_unavailable("kafka")
+                self.log.warning("%s: fetch: %r", self.group.name, error)
+                await self.sleep(_RETRY)
+
+    def _ready(self, own: Owned) -> bool:
+        return own.entered and not own.busy and own.lane.halted is None
+
+    async def _fetch(self, ready: list[TopicPartition]) -> None:
+        consumer = self.consumer
+        if consumer is None:
+            return
+        # Only free partitions are asked for: back-pressure without pause(). A short wait while
+        # others work, so that theirs are asked for as soon as they are done.
+        idle = len(ready) == len(self.owned)
+        found = await consumer.getmany(
+            *ready, timeout_ms=self.group.fetch_wait if idle else 5, max_records=FETCH
+        )
+        for at, records in found.items():
+            # Looked up after getmany: None between two ownerships; entering seeks back over it.
+            own = self.owned.get(at)
+            if own is None or self._leaving or not self._ready(own):
+                continue
+            own.busy = True
+            await self.channel.put((own, records))
+
+    async def work(self, own: Owned, records: Sequence[ConsumerRecord]) -> None:
+        """Do one chunk; the body of every agent. What escapes here ends the process."""
+        try:
+            if not await own.lane.step(records) and not own.gone:
+                self._seek(own)
+        except Unavailable as error:
+            await self._enter_again(own, error)
+        except Refused as refusal:
+            self._halt(own, refusal)
+        except Fenced:
+            self.log.warning("%s: another worker owns it; joining again", own.lane.at)
+            own.gone, self._rejoin = True, True
+        own.busy = False
+        self._room.set()
+
+    def _seek(self, own: Owned) -> None:
+        if self.consumer is not None and own.lane.at in self.consumer.assignment():
+            self.consumer.seek(own.lane.at, own.lane.offset)
+
+    def _halt(self, own: Owned, refusal: Refused) -> None:
+        own.lane.halted = str(refusal)
+        self.log.error("%s stops: %s", own.lane.at, refusal)
+
+    # --- entering, leaving ----------------------------------------------------------------------
+
+    async def _enter(self, own: Owned) -> None:
+        """Enter a partition, however long Kafka or Redis are away, while it is still ours."""
+        while not own.gone and not self.should_stop:
+            try:
+                own.entering = True
+                await own.lane.enter()
+            except Unavailable as error:
+                self.on_unavailable("kafka" if "Kafka" in str(error) else "redis")
+                self.log.warning("%s: %s", own.lane.at, error)
+                await self.sleep(_RETRY)
+                continue
+            except Refused as refusal:
+                self._halt(own, refusal)
+            finally:
+                own.entering = False
+            return
+
+    async def _enter_again(self, own: Owned, error: Unavailable) -> None:
+        """Every doubt closes the lane and takes the one way in again."""
+        self.on_unavailable("kafka" if "Kafka" in str(error) else "redis")
+        self.log.warning("%s: %s", own.lane.at, error)
+        own.entered = False
+        try:
+            await self._enter(own)
+        except Fenced:
+            own.gone, self._rejoin = True, True
+            return
+        if not own.gone and own.lane.halted is None:
+            self._seek(own)
+            own.entered = True
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Enter what is ours now. aiokafka only logs what this raises, hence the crash."""
+        try:
+            new = [Owned(self.make_lane(at)) for at in assigned]
+            for own in new:
+                self.owned[own.lane.at] = own
+            self.assigned = True
+            self.add_future(self._take_over(new))
+        except Exception as error:  # noqa: BLE001 - crash() takes any
+            await self.crash(error)
+
+    async def _take_over(self, new: Sequence[Owned]) -> None:
+        try:
+            await asyncio.gather(*[self._take_one(own) for own in new])
+        except Exception as error:  # noqa: BLE001 - crash() takes any
+            await self.crash(error)
+
+    async def _take_one(self, own: Owned) -> None:
+        try:
+            await self._enter(own)
+        except Fenced:
+            own.gone, self._rejoin = True, True
+            return
+        # No await between these: what was fetched before the seek never reaches the lane.
+        if not own.gone and own.lane.halted is None:
+            self._seek(own)
+            own.entered = True
+            self._room.set()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Give everything back before the group gives it to others (the protocol is eager)."""
+        try:
+            await self._drain()
+        except Exception as error:  # noqa: BLE001 - crash() takes any
+            await self.crash(error)
+
+    async def _drain(self) -> None:
+        self._leaving = True
+        for own in self.owned.values():
+            own.gone = True
+        end = monotonic() + _DRAIN
+        while any(own.working for own in self.owned.values()) and monotonic() < end:
+            await asyncio.sleep(0.002)
+        for own in self.owned.values():
+            await own.lane.leave()
+        await self._commit()
+        self.owned.clear()
+        self.assigned = False
+        self._leaving = False
+
+    async def _join_again(self) -> None:
+        """Only an assignment lets a fenced worker acquire: stop the consumer and start another."""
+        self._rejoin = False
+        await self._drain()
+        if self.consumer is not None:
+            with suppress(Exception):
+                await self.consumer.stop()
+            self.consumer = None
+        await self._join()
+
+    # --- group offsets: a hint for lag displays -------------------------------------------------
+
+    @faust.Service.timer(0.5)
+    async def _committer(self) -> None:
+        await self._commit()
+
+    async def _commit(self) -> None:
+        offsets = {at: own.lane.offset for at, own in self.owned.items() if own.entered}
+        if offsets and self.consumer is not None:
+            try:
+                await self.consumer.commit(offsets)
+            except (CommitFailedError, UnknownMemberIdError, IllegalStateError) as error:
+                self.log.info("%s: commit: %r", self.group.name, error)
+            except UnknownError as error:  # aiokafka has no name for code 82, a fenced instance
+                await self.crash(_twin(self.group, error))
+            except KafkaError as error:
+                self.log.warning("%s: commit: %r", self.group.name, error)
+
+    async def commit_now(self, own: Owned) -> None:
+        """Commit the offset of one lane and wait for it; raises Unavailable."""
+        if self.consumer is None:
+            message = "Kafka: there is no consumer"
+            raise Unavailable(message)
+        try:
+            await self.consumer.commit({own.lane.at: own.lane.offset})
+        except (KafkaError, IllegalStateError) as error:
+            message = f"Kafka did not take the offset: {error!r}"
+            raise Unavailable(message) from error
+
+
+def _twin(group: Group, error: Exception) -> Refused:
+    message = (
+        f"Another worker runs under the id {group.instance!r}: give each its own "
+        f"REKINDLE_WORKER_ID. ({error})"
+    )
+    return Refused(message)
+
+
+def halted(sources: Iterable[Source]) -> list[str]:
+    """Return the sentences of all lanes that stopped."""
+    lanes: list[Any] = [own.lane for source in sources for own in source.owned.values()]
+    return [f"{lane.at.topic}/{lane.at.partition}: {lane.halted}" for lane in lanes if lane.halted]

@@ -1,0 +1,147 @@
+"""Who ticks: the owner, into its own partition, one in flight, only while nothing is missing.
+
+Late is allowed, wrong is not: ticks are written only while intake has forwarded everything that
+reached Kafka more than five seconds ago, and while the owner stands at the end of its partition.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import faust
+
+from engine.errors import Unavailable
+from engine.events import Tick
+from engine.times import MINUTE, SECOND
+from streams.agents.decide import DecideLane
+from streams.log import codec
+from streams.log.producer import Producer, Record
+from streams.log.source import Source
+
+log = logging.getLogger(__name__)
+
+# A4, A5: at most 500 users per live tick, at least one tick a minute, 5 s of tolerance.
+LIMIT = 500
+HEARTBEAT = MINUTE
+BEHIND = 5 * SECOND
+_GATE_EVERY = 1.0
+
+
+class Watermarks(Protocol):
+    """Reads how far intake has come, per lane; None = a lane that has not said anything."""
+
+    async def watermarks(self, expected: Sequence[tuple[str, int]]) -> list[int | None]:
+        """Return ms per expected lane."""
+        ...
+
+
+class Gate:
+    """Whether time may pass: the oldest watermark of all intake lanes is at most 5 s old."""
+
+    def __init__(self, watermarks: Watermarks, expected: Sequence[tuple[str, int]]) -> None:
+        """``expected``: every partition of the sources and of ``feedback``."""
+        self._watermarks = watermarks
+        self.expected = list(expected)
+        self.oldest: int | None = None
+        self.blocking: str | None = "intake has not reported yet"
+
+    async def look(self, now: int) -> None:
+        """Read the watermarks; raises Unavailable."""
+        found = await self._watermarks.watermarks(self.expected)
+        silent = [lane for lane, at in zip(self.expected, found, strict=True) if at is None]
+        known = [at for at in found if at is not None]
+        self.oldest = min(known, default=None) if not silent else None
+        if silent:
+            topic, partition = silent[0]
+            self.blocking = f"{topic}/{partition} is read by no intake"
+        elif self.oldest is not None and now - self.oldest > BEHIND:
+            topic, partition = self.expected[found.index(self.oldest)]
+            behind = (now - self.oldest) / SECOND
+            self.blocking = f"{topic}/{partition} is {behind:.0f} s behind"
+        else:
+            self.blocking = None
+
+    def open_at(self, now: int) -> bool:
+        """Return whether ticks may be written at ``now``; a look that is too old closes it."""
+        fresh = self.oldest is not None and now - self.oldest <= BEHIND
+        return fresh and self.blocking is None
+
+
+class Ticker(faust.Service):
+    """Writes the ticks of all partitions this process owns."""
+
+    def __init__(
+        self,
+        source: Source,
+        gate: Gate,
+        producer: Producer,
+        clock: Callable[[], int],
+        *,
+        spacing: int,
+        origin: str,
+    ) -> None:
+        """``spacing``: ms between two ticks of a partition; ``origin``: the worker's id."""
+        super().__init__()
+        self.source = source
+        self.gate = gate
+        self.producer = producer
+        self.clock = clock
+        self.spacing = spacing
+        self.origin = origin
+        self.written = 0
+        self._in_flight: dict[int, int] = {}
+        self._last: dict[int, int] = {}
+
+    @faust.Service.task
+    async def _gatekeeper(self) -> None:
+        while not self.should_stop:
+            try:
+                await self.gate.look(self.clock())
+            except Unavailable as error:
+                self.gate.blocking = f"Redis is away: {error}"
+            await self.sleep(_GATE_EVERY)
+
+    @faust.Service.task
+    async def _tick(self) -> None:
+        while not self.should_stop:
+            now = self.clock()
+            if self.gate.open_at(now):
+                for lane in self._lanes():
+                    await self._maybe(lane, now)
+            await self.sleep(self.spacing / 1000)
+
+    def _lanes(self) -> Iterable[DecideLane]:
+        for own in list(self.source.owned.values()):
+            if own.entered and not own.gone and isinstance(own.lane, DecideLane):
+                yield own.lane
+
+    async def _maybe(self, lane: DecideLane, now: int) -> None:
+        partition = lane.at.partition
+        flying = self._in_flight.get(partition)
+        if flying is not None and lane.offset <= flying:
+            return
+        last = self._last.get(partition, 0)
+        due = lane.next_wake is not None and lane.next_wake <= now
+        if not due and now - last < HEARTBEAT:
+            return
+        if now <= lane.head.now or not self._near_the_end(lane, now):
+            return
+        tick = Tick(now=now, limit=LIMIT, origin=self.origin)
+        try:
+            self._in_flight[partition] = await self.producer.run(
+                lane.at.topic, partition, [Record(None, codec.write(tick))]
+            )
+        except Unavailable as error:
+            log.warning("tick: %s", error)
+            return
+        self._last[partition] = now
+        self.written += 1
+
+    def _near_the_end(self, lane: DecideLane, now: int) -> bool:
+        """Return whether the lane stands at the end of its partition or less than 5 s behind."""
+        consumer = self.source.consumer
+        if consumer is None or lane.at not in consumer.assignment():
+            return False
+        end = consumer.highwater(lane.at)
+        at_end = end is None or lane.offset >= end
+        return at_end or now - lane.taken_at <= BEHIND

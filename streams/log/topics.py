@@ -1,0 +1,185 @@
+"""The topics, spelt once: names, partition counts, creation and check."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
+
+from engine.errors import Refused, Unavailable
+from streams.settings import Deployment
+
+EVENTS = "events"
+RAW = "events.raw"
+DECISIONS = "decisions"
+ACTIONS = "actions."
+FEEDBACK = "feedback"
+ARTEFACTS = "artefacts"
+DEAD_LETTERS = "dead-letters"
+
+CHANNELS = ("push", "sms", "email")
+
+# partition = shard = unit of ownership: chosen once, see A4
+PARTITIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic without prefix, and what it must be like; ``partitions`` None = as many as events."""
+
+    name: str
+    partitions: int | None = None
+    compacted: bool = False
+
+
+def expected(channels: Sequence[str] = CHANNELS) -> list[Topic]:
+    """Return the topics the product needs beside the sources of the apps."""
+    return [
+        Topic(EVENTS),
+        *(Topic(ACTIONS + channel) for channel in channels),
+        Topic(DECISIONS),
+        Topic(FEEDBACK),
+        Topic(ARTEFACTS, partitions=1, compacted=True),
+        Topic(DEAD_LETTERS, partitions=1),
+    ]
+
+
+@lru_cache(maxsize=1 << 16)
+def partition_of(key: bytes, count: int) -> int:
+    """Return the partition of a key: Kafka's default murmur2, as every producer of the log uses."""
+    hashed: int = murmur2(key)
+    return (hashed & 0x7FFFFFFF) % count
+
+
+async def connect(deployment: Deployment) -> AIOKafkaAdminClient:
+    """Return a started admin client; raises Unavailable."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=deployment.kafka, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+    except KafkaConnectionError as error:
+        await admin.close()
+        message = (
+            f"Kafka does not answer at {deployment.kafka}: start it, or set REKINDLE_KAFKA to "
+            "where it listens."
+        )
+        raise Unavailable(message) from error
+    return admin
+
+
+async def counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Return the partition count of every topic there is."""
+    names = await admin.list_topics()
+    described = await admin.describe_topics([name for name in names if not name.startswith("__")])
+    return {entry["topic"]: len(entry["partitions"]) for entry in described}
+
+
+async def create(
+    deployment: Deployment, partitions: int = PARTITIONS, replication: int = -1
+) -> list[str]:
+    """Create the topics that are missing and return their names; never changes an existing one."""
+    admin = await connect(deployment)
+    try:
+        there = await counts(admin)
+        missing = [
+            NewTopic(
+                name=deployment.topic_prefix + topic.name,
+                num_partitions=topic.partitions or partitions,
+                replication_factor=replication,
+                topic_configs=_config(topic),
+            )
+            for topic in _all(deployment)
+            if deployment.topic_prefix + topic.name not in there
+        ]
+        missing += [
+            NewTopic(name, partitions, replication, topic_configs=_config(Topic(name)))
+            for name, _ in deployment.sources
+            if name not in there
+        ]
+        if missing:
+            _accepted(await admin.create_topics(missing))
+        return [topic.name for topic in missing]
+    finally:
+        await admin.close()
+
+
+def _accepted(response: object) -> None:
+    for name, code, *_ in getattr(response, "topic_errors", ()):
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            message = f"Kafka refused to create {name}: {error.__name__}."
+            raise Refused(message)
+
+
+def _all(deployment: Deployment) -> list[Topic]:
+    return expected()
+
+
+def _config(topic: Topic) -> dict[str, str]:
+    config = {"message.timestamp.type": "LogAppendTime"}
+    if topic.compacted:
+        config["cleanup.policy"] = "compact"
+        config["max.message.bytes"] = str(16 * 1024 * 1024)
+    return config
+
+
+async def check(deployment: Deployment, partitions: int | None = None) -> list[str]:
+    """Return what is wrong with the topics, one sentence each that says how to mend it."""
+    admin = await connect(deployment)
+    try:
+        there = await counts(admin)
+        problems = _missing(deployment, there) + _uneven(deployment, there, partitions)
+        if not problems:
+            problems = await _misconfigured(admin, deployment)
+        return problems
+    except KafkaError as error:
+        message = f"Kafka at {deployment.kafka} did not describe its topics: {error}."
+        raise Unavailable(message) from error
+    finally:
+        await admin.close()
+
+
+def _missing(deployment: Deployment, there: Mapping[str, int]) -> list[str]:
+    names = [deployment.topic_prefix + topic.name for topic in _all(deployment)]
+    names += [name for name, _ in deployment.sources]
+    missing = sorted(set(names) - there.keys())
+    if not missing:
+        return []
+    return [f"Missing topics: {', '.join(missing)}. Create them with: rekindle topics create"]
+
+
+def _uneven(deployment: Deployment, there: Mapping[str, int], asked: int | None) -> list[str]:
+    prefix = deployment.topic_prefix
+    events = asked or there.get(prefix + EVENTS, 0)
+    problems = []
+    for topic in _all(deployment):
+        name = prefix + topic.name
+        wanted = topic.partitions or events
+        wrong = name in there and there[name] != wanted
+        if topic.name == FEEDBACK or not wrong:
+            continue
+        problems.append(
+            f"{name} has {there[name]} partitions and must have {wanted}, as many as "
+            f"{prefix}{EVENTS}: delete it and run rekindle topics create."
+        )
+    return problems
+
+
+async def _misconfigured(admin: AIOKafkaAdminClient, deployment: Deployment) -> list[str]:
+    names = [deployment.topic_prefix + topic.name for topic in _all(deployment)]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    problems = []
+    for response in await admin.describe_configs(resources):
+        for _, _, _, name, entries in response.resources:
+            values = {entry[0]: entry[1] for entry in entries}
+            if values.get("message.timestamp.type") not in (None, "LogAppendTime"):
+                problems.append(
+                    f"{name} keeps the producers' times: set message.timestamp.type=LogAppendTime."
+                )
+            if name.endswith(ARTEFACTS) and "compact" not in values.get(
+                "cleanup.policy", "compact"
+            ):
+                problems.append(f"{name} would forget artefacts: set cleanup.policy=compact.")
+    return problems

@@ -1,0 +1,275 @@
+"""One worker: a Faust app with three agents, each with a source and a group; all workers equal."""
+
+import asyncio
+import gc
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from time import time
+from typing import Any
+
+import faust
+import mode
+from aiokafka import TopicPartition
+
+from engine.errors import Refused, Unavailable
+from streams import in_force, sources
+from streams.agents import decide, deliver, intake
+from streams.artefacts import KafkaArtefacts
+from streams.http.server import HttpServer
+from streams.log import topics
+from streams.log.dead_letters import DeadLetters
+from streams.log.producer import Producer, Record
+from streams.log.reader import Reader
+from streams.log.source import Group, Lane, Source
+from streams.log.ticks import Gate, Ticker
+from streams.settings import Deployment
+from streams.state.claims import RedisClaims
+from streams.state.connection import RedisConnection
+from streams.state.lanes import IntakeLanes
+from streams.state.policy import check as check_redis
+from streams.state.store import RedisStore
+from streams.watch import Watch
+
+log = logging.getLogger(__name__)
+
+AGENTS = ("intake", "decide", "deliver")
+
+
+def now_ms() -> int:
+    """Return the wall clock in ms."""
+    return int(time() * 1000)
+
+
+async def check(deployment: Deployment) -> None:
+    """Refuse to start where state or log could not be kept; raises Refused with one sentence each."""
+    redis = RedisConnection(deployment.redis)
+    try:
+        await check_redis(redis)
+    finally:
+        await redis.close()
+    if deployment.embedded:
+        return  # the mock cluster has no admin API; its topics come into being by first use
+    try:
+        problems = await topics.check(deployment)
+    except Unavailable as error:
+        raise Refused(str(error)) from error
+    if problems:
+        raise Refused("\n".join(problems))
+
+
+class _App(faust.App):
+    """Faust opens no Kafka connection of its own and makes no topic: the sources own consumers."""
+
+    class BootStrategy(faust.App.BootStrategy):
+        """See above."""
+
+        enable_kafka = False
+        enable_kafka_consumer = False
+        enable_kafka_producer = False
+
+
+class Worker:
+    """The wiring of one process; ``only`` names the agents it runs."""
+
+    def __init__(self, deployment: Deployment, only: Sequence[str] = AGENTS) -> None:
+        """Wire everything; nothing is connected before :meth:`app` starts."""
+        self.deployment = deployment
+        self.only = tuple(only)
+        self.watch = Watch(deployment.worker_id)
+        self.redis = RedisConnection(deployment.redis)
+        self.store = RedisStore(self.redis)
+        self.lanes = IntakeLanes(self.redis)
+        self.producer = Producer(deployment.kafka)
+        self.reader = Reader(deployment.kafka, fetch_wait_ms=deployment.fetch_wait)
+        self.dead_letters = DeadLetters(self.producer, deployment.topic_prefix)
+        self.artefacts = KafkaArtefacts(
+            deployment.kafka,
+            deployment.topic_prefix,
+            in_force.build,
+            fetch_wait=deployment.fetch_wait,
+        )
+        self.app = _App(
+            "rekindle",
+            broker="kafka://unused",
+            agent_supervisor=mode.CrashingSupervisor,
+            web_enabled=False,
+            worker_redirect_stdouts=False,
+            autodiscover=False,
+            topic_disable_leader=True,
+        )
+        self.sources: dict[str, Source] = {}
+        self.ticker: Ticker | None = None
+        self._wire()
+
+    # --- wiring ---------------------------------------------------------------------------------
+
+    def _wire(self) -> None:
+        """Services start last and stop first, so the agents still work while sources drain."""
+        parsers = self._parsers()
+        if "intake" in self.only:
+            source = self._source("intake", list(parsers), self._intake_lane(parsers))
+            intake.agent(self.app, source)
+            self.app.service(intake.Watermarks(source, self.lanes))
+        if "decide" in self.only:
+            events = self.deployment.topic_prefix + topics.EVENTS
+            source = self._source("decide", [events], self._decide_lane())
+            decide.agent(self.app, source)
+            if self.deployment.clock == "live":
+                self.app.service(_TickerLater(self, source, list(parsers)))
+        if "deliver" in self.only:
+            names = [self.deployment.topic_prefix + topics.ACTIONS + c for c in self._channels()]
+            source = self._source("deliver", names, self._deliver_lane())
+            deliver.agent(self.app, source)
+        self.app.service(self.artefacts)
+        self.app.service(HttpServer(self.deployment, self.publish, self.watch, self))
+        self.app.service(_Shared(self))
+
+    def _source(
+        self, name: str, names: Sequence[str], make_lane: Callable[[TopicPartition], Lane]
+    ) -> Source:
+        deployment = self.deployment
+        group = Group(
+            f"{deployment.topic_prefix}{name}",
+            deployment.kafka,
+            deployment.worker_id,
+            fetch_wait=deployment.fetch_wait,
+            fetch_linger=deployment.fetch_linger,
+        )
+        source = Source(self.app, group, names, make_lane, self.watch.unavailable)
+        self.app.service(source)
+        self.sources[name] = source
+        return source
+
+    def _parsers(self) -> dict[str, intake.Parse]:
+        deployment = self.deployment
+        follow = deployment.clock == "source"
+        parsers = {
+            topic: sources.parser(dialect, source_clock=follow)
+            for topic, dialect in deployment.sources
+        }
+        feedback = deployment.topic_prefix + topics.FEEDBACK
+        parsers[feedback] = sources.parser("feedback", source_clock=follow)
+        return parsers
+
+    def _channels(self) -> list[str]:
+        return [c for c in topics.CHANNELS if self.deployment.gateway(c).kind != "none"]
+
+    def _intake_lane(self, parsers: dict[str, intake.Parse]) -> Callable[[TopicPartition], Lane]:
+        parts = intake.Parts(
+            lanes=self.lanes,
+            producer=self.producer,
+            reader=self.reader,
+            dead_letters=self.dead_letters,
+            prefix=self.deployment.topic_prefix,
+            parsers=parsers,
+            clock=now_ms,
+            count=self.watch.took_in,
+        )
+        return lambda at: intake.IntakeLane(at, parts)
+
+    def _decide_lane(self) -> Callable[[TopicPartition], Lane]:
+        parts = decide.Parts(
+            store=self.store,
+            artefacts=self.artefacts,
+            producer=self.producer,
+            reader=self.reader,
+            dead_letters=self.dead_letters,
+            prefix=self.deployment.topic_prefix,
+            watch=self.watch.step,
+        )
+        return lambda at: decide.DecideLane(at, parts)
+
+    def _deliver_lane(self) -> Callable[[TopicPartition], Lane]:
+        parts = deliver.Parts(
+            store=self.store,
+            claims=RedisClaims(self.redis),
+            artefacts=self.artefacts,
+            producer=self.producer,
+            reader=self.reader,
+            dead_letters=self.dead_letters,
+            prefix=self.deployment.topic_prefix,
+            gateways=deliver.gateways(self.deployment, self._channels()),
+            clock=now_ms if self.deployment.clock == "live" else None,
+            commit=lambda own: self.sources["deliver"].commit_now(own),
+            watch=self.watch.handed_over,
+        )
+        return lambda at: deliver.DeliverLane(at, parts)
+
+    # --- what the HTTP port asks ----------------------------------------------------------------
+
+    async def publish(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        """Append raw messages to the first source topic, acknowledged; raises Unavailable."""
+        topic = self.deployment.sources[0].topic
+        count = await self.producer.partitions(topic)
+        runs: dict[int, list[Record]] = {}
+        for key, value in records:
+            runs.setdefault(topics.partition_of(key, count), []).append(Record(key, value))
+        await asyncio.gather(*[self.producer.run(topic, p, run) for p, run in runs.items()])
+
+
+class _Shared(faust.Service):
+    """Closes what all agents share, after them: services stop in reverse order of their start."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__()
+        self._worker = worker
+
+    async def on_shutdown(self) -> None:
+        await self._worker.producer.stop()
+        await self._worker.reader.stop()
+        await self._worker.redis.close()
+
+
+class _TickerLater(faust.Service):
+    """Starts the ticker once the partition counts of the sources are known."""
+
+    def __init__(self, worker: Worker, source: Source, names: Sequence[str]) -> None:
+        super().__init__()
+        self._worker = worker
+        self._source = source
+        self._names = list(names)
+
+    @faust.Service.task
+    async def _begin(self) -> None:
+        worker = self._worker
+        while not self.should_stop:
+            try:
+                counts = [await worker.producer.partitions(name) for name in self._names]
+            except Unavailable:
+                await self.sleep(1.0)
+                continue
+            expected = [
+                (name, partition)
+                for name, count in zip(self._names, counts, strict=True)
+                for partition in range(count)
+            ]
+            worker.ticker = Ticker(
+                self._source,
+                Gate(worker.lanes, expected),
+                worker.producer,
+                now_ms,
+                spacing=worker.deployment.tick_spacing,
+                origin=worker.deployment.worker_id,
+            )
+            await self.add_runtime_dependency(worker.ticker)
+            return
+
+
+def run(deployment: Deployment, only: Sequence[str] = AGENTS) -> None:
+    """Run a worker until a signal ends it; raises Refused when it cannot start."""
+    asyncio.run(check(deployment))
+    # aiokafka builds a log record per send and per network frame below WARNING.
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = Worker(deployment, only)
+    # +32 % events/s: the imports are never garbage (prototype.md section 2).
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    process: Any = faust.Worker(
+        worker.app, loop=loop, loglevel="WARN", redirect_stdouts=False, quiet=True
+    )
+    process.execute_from_commandline()
+    sys.exit(0)

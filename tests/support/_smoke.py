@@ -1,0 +1,16 @@
+from tests.support.world import World
+w=World()
+w.person()
+w.event(w.told().added("p-1"))
+w.wait("1h")
+print(w.sent, w.reasons)
+w.event(w.told().ordered("p-1"))
+w.until(w.now+31*86400000, step="1h")
+print(w.reasons, [ (a.channel,a.delivery.created_at,a.campaign.id) for a in w.sent])
+import time
+t=time.perf_counter()
+for i in range(1000): w.tick(w.now+1000)
+print((time.perf_counter()-t)/1000*1e6,"us/tick")
+t=time.perf_counter()
+for i in range(1000): w.event(w.told().viewed())
+print((time.perf_counter()-t)/1000*1e6,"us/event")
