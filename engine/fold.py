@@ -47,6 +47,9 @@ _MAX_CHANNELS = 16
 _HALF_A_CENT = 0.005
 _VIEWS, _ADDS, _ORDERS, _SEARCHES = range(len(COUNTED))
 
+# What is not a sign of life of her own. A tuple made once: a union anew costs more than the check.
+_NOT_HERS = (ev.ActionQueued, ev.Outcome, ev.SentElsewhere, ev.Erased)
+
 NOTHING = Change()
 DUPLICATE = Change(ignored="duplicate")
 IGNORED_ERASED = Change(ignored="erased")
@@ -75,7 +78,7 @@ def fold(profile: Profile, addresses: Addresses | None, event: Event, memory: Me
     if _seen(profile, event.event_id):
         return DUPLICATE
     profile.erased_at = 0
-    if not isinstance(event, ev.ActionQueued | ev.Outcome | ev.SentElsewhere | ev.Erased):
+    if not isinstance(event, _NOT_HERS):
         _saw(profile, event.occurred_at)
     return _dispatch(profile, addresses, event, memory)
 
@@ -156,15 +159,17 @@ def count(profile: Profile, what: int, at: int) -> None:
     """Add one to a decayed counter at event time ``at``; any order gives the same sum."""
     counters = profile.counters
     elapsed = at - counters.at
-    if elapsed > 0:
-        if counters.at:
-            fade = decayed(1.0, elapsed, SHORT_HALF_LIFE), decayed(1.0, elapsed, LONG_HALF_LIFE)
-            counters.short = [value * fade[0] for value in counters.short]
-            counters.long = [value * fade[1] for value in counters.long]
-        counters.at = at
-        elapsed = 0
-    counters.short[what] += decayed(1.0, -elapsed, SHORT_HALF_LIFE)
-    counters.long[what] += decayed(1.0, -elapsed, LONG_HALF_LIFE)
+    if elapsed < 0:
+        counters.short[what] += decayed(1.0, -elapsed, SHORT_HALF_LIFE)
+        counters.long[what] += decayed(1.0, -elapsed, LONG_HALF_LIFE)
+        return
+    if elapsed and counters.at:
+        short, long = decayed(1.0, elapsed, SHORT_HALF_LIFE), decayed(1.0, elapsed, LONG_HALF_LIFE)
+        counters.short = [value * short for value in counters.short]
+        counters.long = [value * long for value in counters.long]
+    counters.at = at
+    counters.short[what] += 1.0
+    counters.long[what] += 1.0
 
 
 # --- carts --------------------------------------------------------------------------------------

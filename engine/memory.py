@@ -2,8 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.actions import Content, Item
 from engine.errors import Fenced, Stale
@@ -35,6 +34,11 @@ class _Partition:
     last: OutboxId = field(default_factory=lambda: OutboxId(0, 0))
 
 
+def _copy(head: Head | None) -> Head | None:
+    """Return a head of its own; only ``positions`` could be changed from outside."""
+    return replace(head, positions=dict(head.positions)) if head is not None else None
+
+
 class MemoryStore:
     """The reference of the port Store: partitions as dictionaries of one process."""
 
@@ -54,11 +58,11 @@ class MemoryStore:
             message = f"partition {partition} has another owner"
             raise Fenced(message)
         at.token = token
-        return deepcopy(at.head), list(at.outbox)
+        return _copy(at.head), list(at.outbox)
 
     async def head(self, partition: int) -> Head | None:
         """Return the head."""
-        return deepcopy(self._at(partition).head)
+        return _copy(self._at(partition).head)
 
     async def load(
         self, partition: int, users: Sequence[str], with_addresses: Collection[str]
@@ -102,7 +106,7 @@ class MemoryStore:
 
     @staticmethod
     def _apply(at: _Partition, commit: Commit) -> None:
-        at.head = deepcopy(commit.head)
+        at.head = _copy(commit.head)
         at.users.update(commit.profiles)
         for user, addresses in commit.addresses.items():
             if addresses is None:

@@ -10,7 +10,6 @@ than ``now`` (in the pipeline only by the skew of two clocks; a tick folds nothi
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from math import isnan, nan
 from typing import Final, Literal
@@ -28,8 +27,6 @@ from engine.profile import (
     REFUSALS,
     SHORT_HALF_LIFE,
     Cart,
-    CartLine,
-    Order,
     Send,
 )
 from engine.times import DAY, SECOND
@@ -37,7 +34,7 @@ from engine.triggers import LocalTime
 
 _WEEK: Final = 7 * DAY
 _DIGITS: Final = 9
-# A send younger than this has not been ignored yet: half of all opens come within hours.
+# A send younger than this has not been ignored yet: she may not have looked.
 _PATIENCE: Final = DAY
 _CLOSED: Final = frozenset({"complained", "unsubscribed"})
 
@@ -51,80 +48,92 @@ Dtype = Literal["real", "integer", "flag", "code"]
 Source = Literal["life", "sends", "case"]
 
 
-@dataclass(frozen=True)
 class _Facts:
-    """One case, and what several features share."""
+    """One case, and what several features share: worked out once, in the order of the profile."""
 
-    case: Case
-    channel: str | None
-    local: LocalTime
+    __slots__ = (
+        "cart",
+        "cart_value",
+        "case",
+        "channel",
+        "charged",
+        "completed",
+        "gap",
+        "held",
+        "hour",
+        "local",
+        "long_fade",
+        "now",
+        "profile",
+        "short_fade",
+        "spoken",
+        "standing",
+        "totals",
+        "units",
+    )
 
-    @cached_property
-    def she_acted_later(self) -> bool:
-        """Return whether the profile holds an act of hers after ``now``."""
-        profile, now = self.case.profile, self.case.now
-        return profile.last_seen > now or profile.erased_at > now
+    def __init__(self, case: Case, channel: str | None, local: LocalTime) -> None:
+        self.case, self.channel, self.local = case, channel, local
+        self.profile, self.now = case.profile, case.now
+        self.hour = self._hour()
+        since_counted = self.now - self.profile.counters.at
+        self.short_fade = decayed(1.0, since_counted, SHORT_HALF_LIFE)
+        self.long_fade = decayed(1.0, since_counted, LONG_HALF_LIFE)
+        self._read_carts()
+        self._read_orders()
+        # newest first: what was charged to the caps, and what was meant to reach her
+        self.charged = [send for send in reversed(self.profile.sends) if send.charged]
+        self.spoken = [send for send in reversed(self.profile.sends) if not send.withheld]
 
-    @cached_property
-    def we_spoke_later(self) -> bool:
-        """Return whether the profile holds a send, or a report about one, after ``now``."""
-        profile, now = self.case.profile, self.case.now
-        return (
-            profile.erased_at > now
-            or profile.fatigue_at > now
-            or any(_reported_by(send) > now for send in profile.sends)
-        )
+    def _hour(self) -> int | None:
+        """Return the hour where she is; None when she told her zone later than ``now``."""
+        if self.profile.zones_at > self.now:
+            return None
+        return self.local.hour(self.profile.zones, self.case.policy.timezone, self.now)
 
-    @cached_property
-    def cart(self) -> Cart | None:
-        """Return the trigger's cart, else the open cart changed last."""
-        profile = self.case.profile
-        own = profile.cart(self.case.trigger.key)
-        if own is not None and own.held():
-            return own
-        open_ones = [cart for cart in profile.carts if cart.held()]
-        return max(open_ones, key=lambda cart: (cart.changed_at, cart.cart_id), default=None)
+    def _read_carts(self) -> None:
+        """Take the trigger's cart, else the open cart changed last."""
+        self.cart: Cart | None = self.profile.cart(self.case.trigger.key)
+        self.held = self.cart.held() if self.cart is not None else []
+        if not self.held:
+            open_ones = [cart for cart in self.profile.carts if cart.held()]
+            self.cart = max(open_ones, key=_changed, default=None)
+            self.held = self.cart.held() if self.cart is not None else []
+        self.units = [line.quantity for line in self.held]
+        self.cart_value = self.cart.value(self.case.policy.currency) if self.cart else None
 
-    @cached_property
-    def held(self) -> list[CartLine]:
-        """Return what is in that cart."""
-        return self.cart.held() if self.cart else []
-
-    @cached_property
-    def cart_value(self) -> float | None:
-        """Return what that cart is worth in the shop's currency."""
-        return self.cart.value(self.case.policy.currency) if self.cart else None
-
-    @cached_property
-    def completed(self) -> list[Order]:
-        """Return the remembered orders whose completion was seen, oldest first."""
-        return [order for order in self.case.profile.orders if order.at]
-
-    @cached_property
-    def standing(self) -> list[Order]:
-        """Return those that were neither cancelled nor wholly refunded."""
-        return [order for order in self.completed if order.stands]
-
-    @cached_property
-    def totals(self) -> list[float]:
-        """Return their values in the shop's currency, oldest first."""
-        accepted = ("", self.case.policy.currency)
-        return [o.total for o in self.standing if o.total is not None and o.currency in accepted]
-
-    @cached_property
-    def gap(self) -> float | None:
-        """Return the mean time between two orders, ms; None with fewer than two."""
-        times = [order.at for order in self.standing]
-        return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else None
-
-    @cached_property
-    def spoken(self) -> list[Send]:
-        """Return the sends that were meant to reach her, newest first."""
-        return [send for send in reversed(self.case.profile.sends) if not send.withheld]
+    def _read_orders(self) -> None:
+        """Tell the orders that were completed from those that stand, oldest first."""
+        ours = ("", self.case.policy.currency)
+        self.completed = [order for order in self.profile.orders if order.at]
+        self.standing = [order for order in self.completed if order.stands]
+        self.totals = [
+            order.total
+            for order in self.standing
+            if order.total is not None and order.currency in ours
+        ]
+        gaps = len(self.standing) - 1
+        self.gap = (self.standing[-1].at - self.standing[0].at) / gaps if gaps > 0 else None
 
     def since(self, at: int) -> float | None:
         """Return the seconds since ``at``; None when it never was."""
-        return (self.case.now - at) / SECOND if at else None
+        return (self.now - at) / SECOND if at else None
+
+
+def _changed(cart: Cart) -> tuple[int, str]:
+    return cart.changed_at, cart.cart_id
+
+
+def _spoilt(case: Case) -> tuple[Source, ...]:
+    """Return which sources the profile has gone on from after ``now``."""
+    profile, now = case.profile, case.now
+    spoilt: tuple[Source, ...] = ()
+    if profile.last_seen > now or profile.erased_at > now:
+        spoilt = (*spoilt, "life")
+    spoken_later = profile.fatigue_at > now or profile.erased_at > now
+    if spoken_later or any(_reported_by(send) > now for send in profile.sends):
+        spoilt = (*spoilt, "sends")
+    return spoilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +161,10 @@ def _counter(what: str, half_life: int) -> Callable[[_Facts], float]:
     place, short = COUNTED.index(what), half_life == SHORT_HALF_LIFE
 
     def read(facts: _Facts) -> float:
-        counters = facts.case.profile.counters
-        sums = counters.short if short else counters.long
-        return decayed(sums[place], facts.case.now - counters.at, half_life)
+        counters = facts.profile.counters
+        if short:
+            return counters.short[place] * facts.short_fade
+        return counters.long[place] * facts.long_fade
 
     return read
 
@@ -163,14 +173,11 @@ def _since_order(facts: _Facts) -> float | None:
     return facts.since(facts.standing[-1].at) if facts.standing else None
 
 
-def _cart_units(facts: _Facts) -> float:
-    return sum(line.quantity for line in facts.held)
-
-
 def _cart_top_share(facts: _Facts) -> float | None:
     if facts.cart_value is None:
         return None
-    return max((line.price or 0.0) * line.quantity for line in facts.held) / facts.cart_value
+    worths = [(line.price or 0.0) * n for line, n in zip(facts.held, facts.units, strict=True)]
+    return max(worths) / facts.cart_value
 
 
 def _cart_age(facts: _Facts) -> float | None:
@@ -198,7 +205,7 @@ def _order_gap(facts: _Facts) -> float | None:
 
 
 def _silence_over_gap(facts: _Facts) -> float | None:
-    return (facts.case.now - facts.standing[-1].at) / facts.gap if facts.gap else None
+    return (facts.now - facts.standing[-1].at) / facts.gap if facts.gap else None
 
 
 def _refund_share(facts: _Facts) -> float | None:
@@ -213,7 +220,7 @@ def _refund_share(facts: _Facts) -> float | None:
 
 
 def _since_delivery(facts: _Facts) -> float | None:
-    order = facts.case.profile.order(facts.case.trigger.key)
+    order = facts.profile.order(facts.case.trigger.key)
     return facts.since(order.delivered_at) if order else None
 
 
@@ -221,12 +228,11 @@ def _engaged(channel: str) -> Callable[[_Facts], float | None]:
     """Return the reader of one channel's share of opens and clicks in the bin of ``now``."""
 
     def read(facts: _Facts) -> float | None:
-        bins = facts.case.profile.engagement.get(channel)
-        hour = _local_hour(facts)
-        if not bins or hour is None:
+        bins = facts.profile.engagement.get(channel)
+        if not bins or facts.hour is None:
             return None
         # One more in every bin: a single open at noon must not read as "only ever at noon".
-        return (bins[int(hour) * BINS // 24] + 1) / (sum(bins) + BINS)
+        return (bins[facts.hour * BINS // 24] + 1) / (sum(bins) + BINS)
 
     return read
 
@@ -245,7 +251,8 @@ def _reported_by(send: Send) -> int:
 
 
 def _since_send(facts: _Facts) -> float | None:
-    return facts.since(facts.spoken[0].at) if facts.spoken else None
+    """Read the newest charge; withheld ones included, as in :func:`_sends`."""
+    return facts.since(facts.charged[0].at) if facts.charged else None
 
 
 def _since_engaged(facts: _Facts) -> float | None:
@@ -268,11 +275,8 @@ def _sends(window: int, channel: str | None = None) -> Callable[[_Facts], float 
     def read(facts: _Facts) -> float | None:
         if facts.case.policy.longest_window < window:
             return None  # the profile does not remember sends that long
-        since = facts.case.now - window
-        return sum(
-            send.at > since and send.charged and channel in (None, send.channel)
-            for send in facts.case.profile.sends
-        )
+        since = facts.now - window
+        return sum(send.at > since and channel in (None, send.channel) for send in facts.charged)
 
     return read
 
@@ -283,7 +287,7 @@ def _ignored_in_a_row(facts: _Facts) -> float:
         if not send.outcomes.keys().isdisjoint(("opened", "clicked")):
             break
         reached_her = not send.outcomes.keys().isdisjoint(PROOFS)
-        ignored += reached_her and facts.case.now - send.at >= _PATIENCE
+        ignored += reached_her and facts.now - send.at >= _PATIENCE
     return ignored
 
 
@@ -306,18 +310,10 @@ def _last_outcome(facts: _Facts) -> float | None:
 # --- the question itself ------------------------------------------------------------------------
 
 
-def _local_hour(facts: _Facts) -> float | None:
-    profile, case = facts.case.profile, facts.case
-    if profile.zones_at > case.now:
-        return None
-    return facts.local.hour(profile.zones, case.policy.timezone, case.now)
-
-
 def _weekday(facts: _Facts) -> float | None:
-    profile, case = facts.case.profile, facts.case
-    if profile.zones_at > case.now:
+    if facts.hour is None:
         return None
-    return facts.local.weekday(profile.zones, case.policy.timezone, case.now)
+    return facts.local.weekday(facts.profile.zones, facts.case.policy.timezone, facts.now)
 
 
 def _is(kind: str) -> Callable[[_Facts], float]:
@@ -326,8 +322,8 @@ def _is(kind: str) -> Callable[[_Facts], float]:
 
 
 def _locale_zh(facts: _Facts) -> float | None:
-    profile = facts.case.profile
-    if not profile.locale or profile.locale_at > facts.case.now:
+    profile = facts.profile
+    if not profile.locale or profile.locale_at > facts.now:
         return None
     return float(profile.locale.lower().startswith("zh"))
 
@@ -343,12 +339,12 @@ _LIFE: Final = (
     Feature(
         "since_seen_s", "s", "real", None, 1, "life",
         "time since her last sign of life",
-        lambda facts: facts.since(facts.case.profile.last_seen),
+        lambda facts: facts.since(facts.profile.last_seen),
     ),
     Feature(
         "tenure_s", "s", "real", None, 1, "life",
         "time since her first sign of life",
-        lambda facts: facts.since(facts.case.profile.first_seen),
+        lambda facts: facts.since(facts.profile.first_seen),
     ),
     Feature(
         "since_order_s", "s", "real", None, 1, "life",
@@ -385,7 +381,7 @@ _LIFE: Final = (
     ),
     Feature(
         "cart_units", "count", "integer", 0.0, 1, "life",
-        "units in that cart", _cart_units,
+        "units in that cart", lambda facts: sum(facts.units),
     ),
     Feature(
         "cart_products", "count", "integer", 0.0, 1, "life",
@@ -452,7 +448,7 @@ _LIFE: Final = (
 _SENDS: Final = (
     Feature(
         "since_send_s", "s", "real", None, 1, "sends",
-        "time since she was last spoken to", _since_send,
+        "time since the last charge to the caps", _since_send,
     ),
     Feature(
         "since_engaged_s", "s", "real", None, 1, "sends",
@@ -477,7 +473,7 @@ _SENDS: Final = (
     Feature(
         "fatigue", "count", "real", 0.0, 1, "sends",
         "F: all charges, half-life 7 d",
-        lambda facts: fatigue(facts.case.profile, facts.case.now),
+        lambda facts: fatigue(facts.profile, facts.now),
     ),
     Feature(
         "ignored_in_a_row", "count", "integer", 0.0, 1, "sends",
@@ -493,7 +489,7 @@ _SENDS: Final = (
 _CASE: Final = (
     Feature(
         "local_hour", "hour", "integer", None, 1, "case",
-        "hour of the day where she is", _local_hour,
+        "hour of the day where she is", lambda facts: facts.hour,
     ),
     Feature(
         "weekday", "day", "integer", None, 1, "case",
@@ -514,7 +510,7 @@ _CASE: Final = (
     Feature(
         "due_delay_s", "s", "real", None, 1, "case",
         "time since the trigger was due; negative inside the arbitration window",
-        lambda facts: (facts.case.now - facts.case.trigger.due_at) / SECOND,
+        lambda facts: (facts.now - facts.case.trigger.due_at) / SECOND,
     ),
     Feature(
         "attempt", "count", "integer", 0.0, 1, "case",
@@ -560,18 +556,17 @@ def vector(case: Case, channel: str | None, local: LocalTime) -> list[float]:
 
     Pure; the profile is not changed. Order of :data:`REGISTRY`, NaN = missing.
     """
-    facts = _Facts(case, channel, local)
-    spoilt: tuple[Source, ...] = ()
-    if facts.she_acted_later:
-        spoilt = (*spoilt, "life")
-    if facts.we_spoke_later:
-        spoilt = (*spoilt, "sends")
+    facts, spoilt = _Facts(case, channel, local), _spoilt(case)
     return [nan if f.source in spoilt else _rounded(f.read(facts)) for f in REGISTRY]
 
 
 def _rounded(value: float | None) -> float:
-    # + 0.0 turns -0.0 into 0.0: equal values must give equal bytes in the record
-    return nan if value is None else round(float(value), _DIGITS) + 0.0
+    if value is None:
+        return nan
+    # Most values are whole, and round() to digits costs a microsecond. + 0.0 turns -0.0 into 0.0:
+    # equal values must give equal bytes in the record.
+    whole = float(value)
+    return whole + 0.0 if whole.is_integer() else round(whole, _DIGITS) + 0.0
 
 
 def as_dict(values: Sequence[float]) -> dict[str, float | None]:

@@ -17,8 +17,8 @@ from engine.errors import Refused
 from models.manifest import Manifest, manifest_json, unpack
 
 _ARTEFACT: Final = "artefact.json"
-_PART: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_SHA: Final = re.compile(r"[0-9a-f]{64}")
+# Shorter than a sha256 in hex, so that a reference is never both.
+_PART: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _UNFINISHED: Final = ".unfinished-"
 
 
@@ -59,8 +59,8 @@ class Registry:
     def list(self) -> list[Entry]:
         """Return every model kept, by name, the newest first."""
         found = [_read(path.parent) for path in sorted(self.root.glob(f"*/[!.]*/{_ARTEFACT}"))]
-        found.sort(key=lambda entry: (entry.manifest.created_at, entry.manifest.version))
-        return sorted(reversed(found), key=lambda entry: entry.manifest.name)
+        found.sort(key=lambda kept: (-kept.manifest.created_at, kept.manifest.version))
+        return sorted(found, key=lambda kept: kept.manifest.name)
 
     def find(self, reference: str) -> Entry:
         """Return the model of ``name/version``, of ``name`` (the newest), or of a sha256.
@@ -83,10 +83,10 @@ class Registry:
 
     def _folder(self, name: str, version: str) -> Path:
         for part in (name, version):
-            if not _PART.fullmatch(part) or _SHA.fullmatch(part):
+            if not _PART.fullmatch(part):
                 raise Refused(
                     f"{part!r} cannot name a model or a version: "
-                    "use small letters, digits, '.', '_' and '-', at most 64."
+                    "use small letters, digits, '.', '_' and '-', at most 63."
                 )
         return self.root / name / version
 

@@ -98,7 +98,9 @@ CAMPAIGN: Final = Label("campaign", None, f"campaigns in force, {MAX_CAMPAIGNS} 
 REASON: Final = Label("reason", (*REASONS, OTHER), f"and `cap:<name>`, {MAX_CAPS} and `cap:other`")
 CHANNEL: Final = Label("channel", None, "channels of the deployment and `other`")
 TOPIC: Final = Label("topic", None, f"topics this worker reads, {MAX_TOPICS} and `other`")
-PARTITION: Final = Label("partition", None, "partitions this worker owns; gone when it gives one up")
+PARTITION: Final = Label(
+    "partition", None, "partitions this worker owns; gone when it gives one up"
+)
 AGENT: Final = Label("agent", AGENTS)
 SERVICE: Final = Label("service", SERVICES)
 
@@ -144,9 +146,7 @@ LETTERS = Metric(
     "Records that can never be read and went to the dead letters.",
     (TOPIC, Label("reason", (*INVALID, OTHER))),
 )
-ARMED = Metric(
-    "triggers_armed_total", "counter", "triggers", "Triggers armed anew.", (CAMPAIGN,)
-)
+ARMED = Metric("triggers_armed_total", "counter", "triggers", "Triggers armed anew.", (CAMPAIGN,))
 DUE = Metric(
     "triggers_due_total",
     "counter",
@@ -168,9 +168,7 @@ LATENESS = Metric(
     "How long after its due time a trigger was first decided about: tick's time minus due time.",
     buckets=LATE,
 )
-ACTIONS = Metric(
-    "actions_total", "counter", "actions", "Actions put into the outbox.", (CHANNEL,)
-)
+ACTIONS = Metric("actions_total", "counter", "actions", "Actions put into the outbox.", (CHANNEL,))
 HANDOVERS = Metric(
     "handovers_total",
     "counter",
@@ -196,9 +194,7 @@ CHUNK = Metric(
 )
 COMMITS = Metric("commits_total", "counter", "commits", "Chunks committed.")
 TICKS = Metric("ticks_total", "counter", "ticks", "Ticks taken.")
-SETTINGS_RECORDS = Metric(
-    "settings_records_total", "counter", "records", "Settings records taken."
-)
+SETTINGS_RECORDS = Metric("settings_records_total", "counter", "records", "Settings records taken.")
 DOUBTS_TOTAL = Metric(
     "lane_doubts_total",
     "counter",
@@ -210,9 +206,7 @@ DOUBTS_TOTAL = Metric(
 OUTBOX = Metric(
     "outbox_entries", "gauge", "records", "Records committed and not yet in Kafka.", (PARTITION,)
 )
-OWNED = Metric(
-    "partitions_owned", "gauge", "partitions", "Partitions this worker owns.", (AGENT,)
-)
+OWNED = Metric("partitions_owned", "gauge", "partitions", "Partitions this worker owns.", (AGENT,))
 HALTED = Metric(
     "lanes_halted",
     "gauge",
@@ -340,15 +334,18 @@ METRICS: Final[tuple[Metric, ...]] = (
     BUILD,
 )
 
+_INTRODUCTION: Final = (
+    "A worker serves them at `/metrics` of its HTTP port, beside the `process_*` figures of the "
+    "client library. Every label has a closed list of values; whatever is not in it is counted as "
+    "`other`. Counters stand at 0 from the start, so that the first occurrence is seen as an "
+    "increase. Gauges of shared things are per worker: sum them `without (instance)`."
+)
 _PAGE: Final = (
     "# Metrics",
     "",
     "Written by `python -m monitoring.catalogue`; the list lives in `monitoring/catalogue.py`.",
     "",
-    "A worker serves them at `/metrics` of its HTTP port, beside the `process_*` figures of the "
-    "client library. Every label has a closed list of values; whatever is not in it is counted as "
-    "`other`. Counters stand at 0 from the start, so that the first occurrence is seen as an "
-    "increase. Gauges of shared things are per worker: sum them `without (instance)`.",
+    _INTRODUCTION,
     "",
     "| metric | type | unit | labels | meaning |",
     "|---|---|---|---|---|",

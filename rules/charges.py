@@ -31,5 +31,5 @@ def charged_since(
 
 
 def forgotten_since(case: Case, start: int) -> bool:
-    """Return whether a send later than ``start`` had to leave the bounded log: in doubt, silence."""
+    """Return whether a send later than ``start`` had to leave the log: in doubt, silence."""
     return case.profile.sends_lost_at > start

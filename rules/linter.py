@@ -5,11 +5,12 @@ A reader of a wrong value complains and returns a harmless one, so that one run 
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from engine.errors import Refused
 from engine.times import DAY, HOUR, MINUTE, SECOND, to_ms
@@ -21,6 +22,19 @@ _DURATION: Final = re.compile(r"(\d{1,9})([smhd])")
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 # Longer than any memory of ours; keeps sums of times within the calendar.
 LONGEST: Final = 3650 * DAY
+
+
+class Wish(NamedTuple):
+    """What a value should have been, and how to write it."""
+
+    noun: str
+    mend: str
+
+
+DURATION: Final = Wish("a duration", 'a whole number and s, m, h or d, such as "90m"')
+CLOCK: Final = Wish("a time of day", 'hours and minutes in quotes, such as "21:00"')
+DAY_OF_YEAR: Final = Wish("a date", "a day such as 2026-11-11")
+SWITCH: Final = Wish("a switch", "true or false")
 
 
 @dataclass(slots=True)
@@ -41,7 +55,7 @@ class Complaints:
         """Add a complaint about the place ``path``."""
         self.found.append((self.line(path), sentence))
 
-    def settle(self) -> None:
+    def refuse(self) -> None:
         """Raise Refused with every complaint in order of lines; do nothing if there is none."""
         if self.found:
             ordered = sorted(dict.fromkeys(self.found))
@@ -75,23 +89,23 @@ class Table:
         self._asked.add(key)
         return self.values.get(key)
 
-    def _wrong(self, key: str, wanted: str) -> None:
+    def _wrong(self, key: str, wish: Wish) -> None:
         if key in self.values:
             shown = written(self.values[key])
-            self.say(key, f"`{key} = {shown}` is not {wanted}; write {example(wanted)}.")
+            self.say(key, f"`{key} = {shown}` is not {wish.noun}; write {wish.mend}.")
         else:
-            self.say(None, f"`{key}` is missing; add {wanted}, {example(wanted)}.")
+            self.say(None, f"`{key}` is missing; add {wish.noun}: {wish.mend}.")
 
     # --- values -----------------------------------------------------------------------------
 
-    def text(self, key: str, wanted: str, pattern: str, default: str | None = None) -> str:
+    def text(self, key: str, wish: Wish, pattern: str, default: str | None = None) -> str:
         """Return a text that matches ``pattern``; None as default = it must be given."""
         value = self._get(key)
         if value is None and default is not None:
             return default
         if isinstance(value, str) and re.fullmatch(pattern, value):
             return value
-        self._wrong(key, wanted)
+        self._wrong(key, wish)
         return default or ""
 
     def choice(self, key: str, allowed: Collection[str], default: str | None = None) -> str:
@@ -109,10 +123,10 @@ class Table:
             self.say(None, f"`{key}` is missing; add it as {words}.")
         return default or ""
 
-    def number(  # noqa: PLR0913 - the bounds of one number
+    def number(
         self,
         key: str,
-        wanted: str,
+        wish: Wish,
         *,
         low: float,
         high: float = float("inf"),
@@ -125,20 +139,20 @@ class Table:
         if value is None and default is not None:
             return default
         fits = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-        if fits and (low < value if above else low <= value):
-            if value < high if below else value <= high:
-                return float(value)
-        self._wrong(key, wanted)
+        at_end = (above and value == low) or (below and value == high)
+        if fits and low <= value <= high and not at_end:
+            return float(value)
+        self._wrong(key, wish)
         return low if default is None else default
 
-    def whole(self, key: str, wanted: str, *, low: int, high: int, default: int | None) -> int:
+    def whole(self, key: str, wish: Wish, *, low: int, high: int, default: int | None) -> int:
         """Return a whole number from ``low`` to ``high``."""
         value = self._get(key)
         if value is None and default is not None:
             return default
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        self._wrong(key, wanted)
+        self._wrong(key, wish)
         return low if default is None else default
 
     def switch(self, key: str, *, default: bool) -> bool:
@@ -147,7 +161,7 @@ class Table:
         if isinstance(value, bool):
             return value
         if value is not None:
-            self._wrong(key, "a switch")
+            self._wrong(key, SWITCH)
         return default
 
     def duration(self, key: str, *, default: int | None, zero: bool = False) -> int:
@@ -157,7 +171,7 @@ class Table:
             return default
         found = _DURATION.fullmatch(value) if isinstance(value, str) else None
         if found is None:
-            self._wrong(key, "a duration")
+            self._wrong(key, DURATION)
             return default or DAY
         ms = int(found[1]) * _UNITS[found[2]]
         if ms == 0 and not zero:
@@ -175,7 +189,7 @@ class Table:
             return int(found[1]) * 60 + int(found[2])
         if isinstance(value, time) and not value.second and not value.microsecond:
             return value.hour * 60 + value.minute
-        self._wrong(key, "a time of day")
+        self._wrong(key, CLOCK)
         return 0
 
     def day(self, key: str, zone: str, *, whole_day: bool) -> int | None:
@@ -184,26 +198,24 @@ class Table:
         if value is None:
             return None
         if isinstance(value, str):
-            try:
+            with suppress(ValueError):
                 value = date.fromisoformat(value)
-            except ValueError:
-                pass
         if isinstance(value, datetime):
             return instant(zone, value) if value.tzinfo is None else to_ms(value)
         if isinstance(value, date) and 1 < value.year < 9998:
             last = value + timedelta(days=whole_day)
             return instant(zone, datetime.combine(last, time()))
-        self._wrong(key, "a date")
+        self._wrong(key, DAY_OF_YEAR)
         return None
 
-    def words(self, key: str, wanted: str, default: tuple[str, ...] | None) -> tuple[str, ...]:
+    def words(self, key: str, wish: Wish, default: tuple[str, ...] | None) -> tuple[str, ...]:
         """Return a list of distinct texts, in order."""
         value = self._get(key)
         if value is None and default is not None:
             return default
         texts = isinstance(value, list) and all(isinstance(one, str) and one for one in value)
         if not texts or (default is None and not value):
-            self._wrong(key, wanted)
+            self._wrong(key, wish)
             return default or ()
         for one in sorted({one for one in value if value.count(one) > 1}):
             self.say(key, f'`{key}` names "{one}" twice; name it once.')
@@ -245,12 +257,12 @@ class Table:
         names = [part for part in (*self.path, key) if isinstance(part, str)]
         return f"[{'.'.join(names)}]"
 
-    def refuse(self, keys: Iterable[str], sentence: str) -> None:
-        """Complain about each of these keys that is given; ``{key}`` stands for its name."""
+    def refuse(self, keys: Iterable[str], why: str) -> None:
+        """Complain about each of these keys that is given; an empty ``why`` lets them pass."""
         for key in keys:
             self._asked.add(key)
-            if key in self.values:
-                self.say(key, sentence.format(key=key))
+            if why and key in self.values:
+                self.say(key, f"`{key}` {why}")
 
     def close(self) -> None:
         """Complain about every key nobody asked for."""
@@ -270,18 +282,6 @@ class Table:
 
 
 # --- prose --------------------------------------------------------------------------------------
-
-_EXAMPLES: Final = {
-    "a duration": 'a whole number and s, m, h or d, such as "90m"',
-    "a time of day": 'hours and minutes in quotes, such as "21:00"',
-    "a date": "a day such as 2026-11-11",
-    "a switch": "true or false",
-}
-
-
-def example(wanted: str) -> str:
-    """Return how to write what is wanted: the known example, else the wish itself."""
-    return _EXAMPLES.get(wanted, wanted)
 
 
 def written(value: object) -> str:

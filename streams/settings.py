@@ -54,6 +54,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     clock: Clock
     tick_spacing: int
     fetch_linger: int
+    fetch_wait: int
+    embedded: bool
     operator_token: str | None
     gateways: dict[str, Gateway]
     webhook_secrets: dict[str, str]
@@ -80,6 +82,11 @@ class Deployment(Struct, frozen=True, kw_only=True):
     def from_process(cls) -> "Deployment":
         """Read the settings of this process; raises Refused."""
         return cls.from_env(os.environ, socket.gethostname())
+
+    @classmethod
+    def of_child(cls, **settings: str) -> dict[str, str]:
+        """Return the environment of a process we start: ours, with these settings replaced."""
+        return os.environ | {PREFIX + name: value for name, value in settings.items()}
 
     @property
     def http_host(self) -> str:
@@ -201,9 +208,24 @@ def _spacing(text: str, _: Mapping[str, Any]) -> int:
 def _linger(text: str, _: Mapping[str, Any]) -> int:
     linger = duration(text)
     if linger > SECOND:
-        message = "a fetch may wait for company at most 1s"
+        message = "a fetch may wait at most 1s"
         raise ValueError(message)
     return linger
+
+
+def _wait(text: str, _: Mapping[str, Any]) -> int:
+    wait = duration(text)
+    if not 1 <= wait <= 10 * SECOND:
+        message = "an empty fetch waits 1ms to 10s at the broker"
+        raise ValueError(message)
+    return wait
+
+
+def _yes_or_no(text: str, _: Mapping[str, Any]) -> bool:
+    if text not in {"yes", "no"}:
+        message = "write yes or no"
+        raise ValueError(message)
+    return text == "yes"
 
 
 def _gateway(text: str) -> Gateway:
@@ -404,6 +426,22 @@ SETTINGS: Final[tuple[Setting | ChannelSetting, ...]] = (
         "0ms",
         "How long a fetch waits for company: saves CPU at low rates, costs that much latency.",
         _linger,
+    ),
+    Setting(
+        "FETCH_WAIT",
+        "fetch_wait",
+        "500ms",
+        "How long an empty fetch is held by the broker; 5ms for the embedded one, which holds it "
+        "to the end even when records arrive.",
+        _wait,
+    ),
+    Setting(
+        "EMBEDDED",
+        "embedded",
+        "no",
+        "yes: the broker is the embedded one, so topics come by first use and are not checked; "
+        "set by `rekindle demo` and `rekindle up`.",
+        _yes_or_no,
     ),
     Setting(
         "OPERATOR_TOKEN",

@@ -5,6 +5,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import time
 from typing import Any
 
@@ -13,9 +14,10 @@ import mode
 from aiokafka import TopicPartition
 
 from engine.errors import Refused, Unavailable
-from streams import in_force, sources
-from streams.agents import decide, deliver, intake
+from streams import in_force
+from streams.agents import decide, intake
 from streams.artefacts import KafkaArtefacts
+from streams.http.app import routes
 from streams.http.server import HttpServer
 from streams.log import topics
 from streams.log.dead_letters import DeadLetters
@@ -24,6 +26,7 @@ from streams.log.reader import Reader
 from streams.log.source import Group, Lane, Source
 from streams.log.ticks import Gate, Ticker
 from streams.settings import Deployment
+from streams.sources import feedback, segment
 from streams.state.claims import RedisClaims
 from streams.state.connection import RedisConnection
 from streams.state.lanes import IntakeLanes
@@ -34,6 +37,7 @@ from streams.watch import Watch
 log = logging.getLogger(__name__)
 
 AGENTS = ("intake", "decide", "deliver")
+_DIALECTS = {"segment": segment.parse}
 
 
 def now_ms() -> int:
@@ -76,7 +80,6 @@ class Worker:
         """Wire everything; nothing is connected before :meth:`app` starts."""
         self.deployment = deployment
         self.only = tuple(only)
-        self.watch = Watch(deployment.worker_id)
         self.redis = RedisConnection(deployment.redis)
         self.store = RedisStore(self.redis)
         self.lanes = IntakeLanes(self.redis)
@@ -99,14 +102,15 @@ class Worker:
             topic_disable_leader=True,
         )
         self.sources: dict[str, Source] = {}
-        self.ticker: Ticker | None = None
-        self._wire()
+        parsers = self._parsers()
+        self.watch = Watch(list(parsers), topics.CHANNELS, now_ms)
+        self.watch.sources = self.sources
+        self._wire(parsers)
 
     # --- wiring ---------------------------------------------------------------------------------
 
-    def _wire(self) -> None:
+    def _wire(self, parsers: dict[str, intake.Parse]) -> None:
         """Services start last and stop first, so the agents still work while sources drain."""
-        parsers = self._parsers()
         if "intake" in self.only:
             source = self._source("intake", list(parsers), self._intake_lane(parsers))
             intake.agent(self.app, source)
@@ -122,7 +126,9 @@ class Worker:
             source = self._source("deliver", names, self._deliver_lane())
             deliver.agent(self.app, source)
         self.app.service(self.artefacts)
-        self.app.service(HttpServer(self.deployment, self.publish, self.watch, self))
+        self.app.service(self.watch)
+        host, port = self.deployment.http_host, self.deployment.http_port
+        self.app.service(HttpServer(host, port, routes(self.publish, now_ms), self.watch))
         self.app.service(_Shared(self))
 
     def _source(
@@ -143,13 +149,12 @@ class Worker:
 
     def _parsers(self) -> dict[str, intake.Parse]:
         deployment = self.deployment
-        follow = deployment.clock == "source"
-        parsers = {
-            topic: sources.parser(dialect, source_clock=follow)
+        parsers: dict[str, intake.Parse] = {
+            topic: partial(_DIALECTS[dialect], clock=deployment.clock)
             for topic, dialect in deployment.sources
         }
-        feedback = deployment.topic_prefix + topics.FEEDBACK
-        parsers[feedback] = sources.parser("feedback", source_clock=follow)
+        name = deployment.topic_prefix + topics.FEEDBACK
+        parsers[name] = partial(feedback.parse, clock=deployment.clock)
         return parsers
 
     def _channels(self) -> list[str]:
@@ -244,7 +249,7 @@ class _TickerLater(faust.Service):
                 for name, count in zip(self._names, counts, strict=True)
                 for partition in range(count)
             ]
-            worker.ticker = Ticker(
+            worker.watch.ticker = Ticker(
                 self._source,
                 Gate(worker.lanes, expected),
                 worker.producer,
@@ -252,7 +257,7 @@ class _TickerLater(faust.Service):
                 spacing=worker.deployment.tick_spacing,
                 origin=worker.deployment.worker_id,
             )
-            await self.add_runtime_dependency(worker.ticker)
+            await self.add_runtime_dependency(worker.watch.ticker)
             return
 
 

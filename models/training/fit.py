@@ -22,7 +22,7 @@ _FIXED: Final[Params] = {
     "verbosity": -1,
 }
 MAX_ROUNDS: Final = 250
-# Without enough outcomes to stop by: what 250 rounds shrink to on small data in our tests.
+# Without enough outcomes to stop by: where stopping ended with 600 rows of a known truth (79).
 _SMALL_ROUNDS: Final = 80
 _PATIENCE: Final = 25
 _FEW_LEAVES, _LEAVES = 7, 15

@@ -49,9 +49,9 @@ def log_loss(converted: Flags, predicted: Floats, weights: Floats | None = None)
 
 
 def ece10(converted: Flags, predicted: Floats, weights: Floats | None = None) -> float | None:
-    """Return the expected calibration error over ten bins of equal mass; equal scores stay together.
+    """Return the expected calibration error over ten bins of equal mass.
 
-    Biased upwards on small slices: with n rows even a perfect model shows about sqrt(p/n) x 2.
+    Equal scores stay together. Biased upwards: chance alone opens gaps in small bins.
     """
     if not len(converted):
         return None

@@ -210,11 +210,23 @@ def _left_out(rows: Labelled, spoken_of: Flags, slices: Slices) -> dict[str, int
 
 
 def _golden(fitted: Fitted, vectors: Floats) -> list[Golden]:
-    """Return rows spread over the training slice and one with everything missing."""
+    """Return rows mixed from the quantiles of each column and one with everything missing.
+
+    Mixed, because an artefact travels and must not carry what one person did.
+    """
     row = load(fitted.text, len(NAMES))
-    places = np.linspace(0, len(vectors) - 1, _GOLDEN_ROWS).astype(int)
-    chosen = [*vectors[places].tolist(), [np.nan] * len(NAMES)]
+    columns = [_quantiles(vectors[:, place], turn=4 * place) for place in range(len(NAMES))]
+    chosen = [*np.column_stack(columns).tolist(), [np.nan] * len(NAMES)]
     return [
         Golden([None if np.isnan(value) else value for value in values], row.raw(values))
         for values in chosen
     ]
+
+
+def _quantiles(column: Floats, *, turn: int) -> Floats:
+    """Return spread values of a column, turned so that columns do not rise together."""
+    known = np.sort(column[~np.isnan(column)])
+    if not len(known):
+        return np.full(_GOLDEN_ROWS, np.nan)
+    places = np.linspace(0, len(known) - 1, _GOLDEN_ROWS).astype(int)
+    return np.roll(known[places], turn)

@@ -22,7 +22,8 @@ each. The context holds plain values only:
 ``shop``            ``app`` of the campaigns file: the sender's name
 ``locale``          the locale of the file that is rendered
 ``deep_link``       the rendered ``deep_link:`` line (not known inside that line itself)
-``unsubscribe_url`` where she leaves this channel (email); never wrap it in a tracked link
+``unsubscribe_url`` where she leaves this channel, on the host of ``deep_link``; never wrap it in a
+                    tracked link
 =================== =============================================================================
 
 The shipped texts point to ``shop.example``, which nobody owns: :func:`unedited` names the files

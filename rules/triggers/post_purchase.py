@@ -44,21 +44,18 @@ class PostPurchase:
         armed = self._armed(profile, event, newest, context) if concerned else None
         return ended if armed is None else [*ended, armed]
 
-    def _ended(
-        self, profile: Profile, newest: Order | None, context: Context
-    ) -> Iterator[Disarm]:
+    def _ended(self, profile: Profile, newest: Order | None, context: Context) -> Iterator[Disarm]:
         key = newest.order_id if newest is not None else None
         for trigger in profile.triggers:
             mine = trigger.campaign == context.campaign.id and trigger.kind == self.kind
             if mine and trigger.key != key:
                 yield Disarm(trigger.campaign, self.kind, trigger.key, _why(profile, trigger.key))
 
-    def _armed(
-        self, profile: Profile, event: Event, order: Order, context: Context
-    ) -> Arm | None:
+    def _armed(self, profile: Profile, event: Event, order: Order, context: Context) -> Arm | None:
         """Return the trigger of ``order``; None when its time was over before it was armed."""
-        campaign, old = context.campaign, profile.trigger(
-            context.campaign.id, self.kind, order.order_id
+        campaign, old = (
+            context.campaign,
+            profile.trigger(context.campaign.id, self.kind, order.order_id),
         )
         due = self._due(profile, order, context)
         told_at, edited_at, episode = event.received_at, event.occurred_at, event.event_id

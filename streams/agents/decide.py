@@ -34,7 +34,7 @@ _POISON_RUN = 100
 _POISON_WINDOW = 10_000
 _POISON_SHARE = 0.05
 
-Watch = Callable[[Report, dict[str, float]], None]
+Watch = Callable[[Report, dict[str, float], InForce], None]
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class DecideLane:
             "commit": committed - computed,
             "produce": perf_counter() - committed,
         }
-        self.parts.watch(taken.report, stages)
+        self.parts.watch(taken.report, stages, force)
 
     def _in_force(self, settings: Settings) -> InForce:
         force = self.parts.artefacts.resolve(settings)

@@ -35,7 +35,12 @@ def check(*, file: str, templates: str | None, as_json: bool) -> None:
     policy = checked(read(file), file, artefact)
     said = summary(policy)
     hints = notes(artefact)
-    hints += [f"{name}: its links still point to shop.example." for name in words.unedited(artefact)]
+    unedited = words.unedited(artefact)
+    if unedited:
+        hints.append(
+            f"{len(unedited)} templates still point to {words.PLACEHOLDER}, such as {unedited[0]}: "
+            "put your shop's address into your own with --templates before you go live."
+        )
     if as_json:
         print_json({"ok": True, "summary": said, "notes": hints})
         return

@@ -1,4 +1,4 @@
-"""How commands are found late, how a user's mistake ends in one sentence, and small shared parts."""
+"""How commands are found late, how a user's mistake ends in a sentence, and small parts."""
 
 import asyncio
 import sys
@@ -24,11 +24,15 @@ class LazyGroup(click.Group):
         super().__init__(*args, **options)
         self._commands_at = commands_at
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - of click
         """Return the commands in the order they are declared: first the ones used first."""
         return list(self._commands_at)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - of click
+        cmd_name: str,
+    ) -> click.Command | None:
         """Import one command."""
         place = self._commands_at.get(cmd_name)
         if place is None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
-from math import isfinite
 from typing import Any, Final
 
 from babel import Locale, UnknownLocaleError
@@ -39,6 +38,8 @@ FALLBACK: Final = "en"
 
 # A product name is the shop's free text; longer than this it would fill the screen.
 _LONGEST_NAME: Final = 120
+# Beyond 28 digits decimals cannot be rounded; long before that it is no price.
+_NO_PRICE: Final = 1e15
 _TEXT_OUTPUT, _HTML_OUTPUT = 20_000, 48_000
 
 
@@ -169,7 +170,7 @@ def _cldr(tag: str) -> Locale:
 @lru_cache(maxsize=8192)
 def money(amount: float, currency: str, locale: str) -> str:
     """Write an amount as readers of ``locale`` do; cached, because CLDR takes 160 to 200 us."""
-    if not isfinite(amount):
+    if not abs(amount) < _NO_PRICE:
         return ""
     if not re.fullmatch(r"[A-Z]{3}", currency):
         return str(format_decimal(amount, format="#,##0.00", locale=_cldr(locale)))

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final, NamedTuple
 
-from streams.sources.places import locale_of, place, zones_of, zones_of_country
+from streams.sources.places import locale_of, place, zone_of, zones_of_country
 from streams.sources.reasons import Notes
 from streams.sources.values import MAX_WORD, has_control, mapping, text, truth
 
@@ -171,9 +171,9 @@ def _zones(written: tuple[object, ...], country: object, notes: Notes) -> list[s
     for value in written:
         told = place(value)
         if told:
-            found = zones_of(told)
+            found = zone_of(told)
             if found:
-                return list(found)
+                return [found]
             notes["bad_zone"] += 1
     return list(zones_of_country(place(country))) or None
 

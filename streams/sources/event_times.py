@@ -1,6 +1,6 @@
-"""When it happened: the times a client wrote, corrected by its clock's error, never in the future."""
+"""When it happened: the times a client wrote, corrected by its clock's error, never too late."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from engine.times import MINUTE, SECOND
@@ -9,7 +9,6 @@ from streams.sources.reasons import Notes
 Clock = Literal["live", "source"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 # Earlier is a clock that was never set, later would not survive being written down.
 EARLIEST: Final = 946_684_800_000  # 2000-01-01
@@ -40,7 +39,9 @@ def _from_text(value: str, notes: Notes) -> int | None:
     if at.tzinfo is None:
         notes["no_zone"] += 1
         at = at.replace(tzinfo=UTC)
-    ms = (at - _EPOCH) // _MILLISECOND
+    since = at - _EPOCH
+    # By hand: dividing by a timedelta costs as much as all the rest of this function.
+    ms = (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
     return ms if EARLIEST <= ms <= LATEST else None
 
 

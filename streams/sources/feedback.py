@@ -8,7 +8,7 @@ from engine.events import Event, Outcome, OutcomeType, Position
 from streams.sources import contacts, event_times, ids
 from streams.sources.event_times import Clock
 from streams.sources.lenient_json import loads
-from streams.sources.reasons import Notes, invalid
+from streams.sources.reasons import UNREAD, Notes, invalid
 from streams.sources.segment import MAX_BYTES
 from streams.sources.values import identifier, text
 
@@ -29,7 +29,7 @@ def parse(
     ``received_at``: ms at our door; a report from the future is clamped to it, and with
     ``clock="source"`` its own time is the arrival. Raises InvalidEvent and nothing else.
     """
-    notes = Notes() if notes is None else notes
+    notes = UNREAD if notes is None else notes
     if len(value) > MAX_BYTES:
         raise invalid("oversize", f"{len(value)} bytes; one report may have {MAX_BYTES}")
     report = loads(value, notes)

@@ -1,6 +1,5 @@
 """Who a message is about: ids cleaned, placeholders refused, one key per user."""
 
-import re
 from typing import Any, Final
 
 from engine.profile import ANONYMOUS
@@ -32,11 +31,11 @@ PLACEHOLDERS: Final = frozenset(
         "abc123",
     }
 )
-_ZEROS = re.compile(r"[0-]*")
+_LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS))
 
 
 def clean(value: object) -> str:
-    """Return a usable id, numbers as text; ``""`` for absent, placeholder, overlong and unprintable."""
+    """Return a usable id, numbers as text; ``""`` = absent, placeholder, overlong, unprintable."""
     found = value.strip() if type(value) is str else number_as_text(value)
     return found if found and is_usable(found) else ""
 
@@ -45,8 +44,10 @@ def is_usable(found: str) -> bool:
     """Return whether a non-empty id may name somebody."""
     if len(found) > MAX_ID or has_control(found):
         return False
-    bare = found.strip("\"' ").lower()
-    return bare not in PLACEHOLDERS and _ZEROS.fullmatch(bare) is None
+    bare = found.strip("\"' ")
+    if len(bare) <= _LONGEST_PLACEHOLDER and bare.lower() in PLACEHOLDERS:
+        return False
+    return bare.strip("0-") != ""
 
 
 def key(message: dict[str, Any], notes: Notes) -> str:

@@ -28,7 +28,7 @@ def loads(value: bytes, notes: Notes) -> object:
 
 
 def _mended(value: bytes, problem: str) -> object:
-    """Parse with the standard library, then write and read once more so that only clean data is left."""
+    """Parse with the standard library; write and read once more: only clean data is left."""
     try:
         loose = json.loads(
             value.decode("utf-8-sig", "replace"),

@@ -1,4 +1,4 @@
-"""Products in carts and orders as clients write them: e-commerce v2, and ``id`` of the names before."""
+"""Products in carts and orders as clients write them: e-commerce v2, and ``id`` of before."""
 
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from streams.sources.values import amount, identifier, mapping, quantity, text
 MAX_LINES: Final = 64
 
 
-def product_id(properties: dict[str, Any]) -> str:
+def product_of(properties: dict[str, Any]) -> str:
     """Return which product it is: ``product_id``, else ``sku``, else ``id``; ``""`` if none."""
     return (
         identifier(properties.get("product_id"))
@@ -20,7 +20,7 @@ def product_id(properties: dict[str, Any]) -> str:
 
 def required_product(properties: dict[str, Any]) -> str:
     """Return the product; raises InvalidEvent (``no_product_id``)."""
-    found = product_id(properties)
+    found = product_of(properties)
     if not found:
         raise invalid("no_product_id", "neither product_id nor sku names a product")
     return found
@@ -49,7 +49,7 @@ def listed(properties: dict[str, Any], notes: Notes) -> list[Line] | None:
     lines = []
     for product in products[:MAX_LINES]:
         found = mapping(product)
-        name = product_id(found)
+        name = product_of(found)
         if not name:
             notes["skipped_lines"] += 1
         elif found.get("quantity") not in (0, "0") or found.get("quantity") is False:

@@ -21,11 +21,19 @@ from streams.sources.lines import (
     line,
     listed,
     money,
-    product_id,
+    product_of,
     required_product,
 )
-from streams.sources.reasons import Notes, invalid
-from streams.sources.values import MAX_WORD, identifier, mapping, text, truth
+from streams.sources.reasons import UNREAD, Notes, invalid
+from streams.sources.values import (
+    MAX_ID,
+    MAX_WORD,
+    identifier,
+    mapping,
+    number_as_text,
+    text,
+    truth,
+)
 
 MAX_BYTES: Final = 32 * 1024
 
@@ -47,7 +55,7 @@ def parse(
     ``received_at``: ms at our door; with ``clock="source"`` the message's own time is the arrival.
     Mended things are counted in ``notes``. Raises InvalidEvent and nothing else.
     """
-    notes = Notes() if notes is None else notes
+    notes = UNREAD if notes is None else notes
     if len(value) > MAX_BYTES:
         raise invalid("oversize", f"{len(value)} bytes; one message may have {MAX_BYTES}")
     message = loads(value, notes)
@@ -130,9 +138,9 @@ class _Told:
 
 def _message_id(told: object, position: Position, notes: Notes) -> str:
     if type(told) is str and told:
-        found = told if len(told) <= ids.MAX_ID else CUT + str(uuid5(NAMESPACE, told))
+        found = told if len(told) <= MAX_ID else CUT + str(uuid5(NAMESPACE, told))
     else:
-        found = ids.number_as_text(told)
+        found = number_as_text(told)
     if found:
         return found
     notes["generated_id"] += 1
@@ -242,7 +250,7 @@ def _consent(told: _Told, said: contacts.Said) -> None:
 
 
 def _product_viewed(told: _Told) -> None:
-    product = product_id(told.properties)
+    product = product_of(told.properties)
     told.events.append(ev.ProductViewed(**told.shared(), product_id=product))
 
 
@@ -342,7 +350,7 @@ def _searched(told: _Told) -> None:
 
 
 def _wishlisted(told: _Told) -> None:
-    product = product_id(told.properties)
+    product = product_of(told.properties)
     told.events.append(ev.Wishlisted(**told.shared(), product_id=product))
 
 

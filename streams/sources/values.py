@@ -47,7 +47,7 @@ def has_control(value: str) -> bool:
 
 
 def identifier(value: object) -> str:
-    """Return an id of a product, order or cart as text; too long or with control characters = ``""``."""
+    """Return an id of a product, order or cart as text; ``""`` = too long or unprintable."""
     found = value.strip() if type(value) is str else number_as_text(value)
     return "" if len(found) > MAX_ID or has_control(found) else found
 

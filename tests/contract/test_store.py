@@ -267,7 +267,9 @@ class StoreContract:
         left = await store.load(P, users, users)
         assert [user for user, stored in left.items() if stored.addresses] == users[-1:]
 
-    @pytest.mark.parametrize("user", ["用户-1", "anon:x y", "a\nb\x00c", "{9}", "\U0001f6d2" * 40, ""])
+    @pytest.mark.parametrize(
+        "user", ["用户-1", "anon:x y", "a\nb\x00c", "{9}", "\U0001f6d2" * 40, ""]
+    )
     async def test_any_name_is_a_user(self, store: Store, user: str) -> None:
         await store.acquire(P, OURS)
         entry = Outgoing(OutboxId(0, 1), "actions.push", user, user.encode())

@@ -2,13 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from engine.errors import Fenced, Stale
 from engine.events import Position
@@ -26,6 +33,7 @@ TOKENS = st.sampled_from(["one", "two", "three"])
 USERS = st.sampled_from(["a", "b", "B", "é", "用户", "\U0001f6d2", "anon:x"])
 VALUES = st.binary(max_size=20)
 TIMES = st.integers(1, 40)
+TOO_LATE = 41
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +49,46 @@ def test_memory_and_redis_agree_step_by_step(server: RedisServer) -> None:
         url = server.url
 
     run_state_machine_as_test(  # type: ignore[no-untyped-call] # hypothesis leaves it unannotated
-        Agreement, settings=settings(stateful_step_count=40)
+        Agreement, settings=settings(max_examples=60, stateful_step_count=25)
     )
+
+
+@st.composite
+def commits(draw: st.DrawFn) -> Commit:
+    """A commit from offset 0; `_moved` brings it to where it is made."""
+    length = draw(st.integers(1, 4))
+    paused = draw(st.lists(st.sampled_from(["channel:sms", "campaign:cart"]), unique=True))
+    ids = st.builds(OutboxId, st.integers(0, length - 1), st.integers(1, 3))
+    trims = st.builds(OutboxId, st.integers(-6, length), st.integers(1, 3))
+    return Commit(
+        0,
+        Head(length, length, length, settings=Settings(model="m", paused=tuple(paused))),
+        draw(st.dictionaries(USERS, VALUES)),
+        draw(st.dictionaries(USERS, st.none() | VALUES)),
+        draw(st.dictionaries(USERS, st.just(0) | TIMES)),
+        [
+            Outgoing(at, "decisions", "用户", b"\x00v")
+            for at in sorted(draw(st.sets(ids, max_size=5)))
+        ],
+        draw(st.none() | trims),
+    )
+
+
+def _moved(commit: Commit, first: int) -> Commit:
+    """Return the same commit, made at another offset."""
+    head = commit.head
+    positions = {"shop|0": Position("shop", 0, 0, first, head.crc)}
+    return replace(
+        commit,
+        offset=first,
+        head=replace(head, offset=first + head.offset, now=first * 11, positions=positions),
+        outbox=[entry._replace(id=_later(entry.id, first)) for entry in commit.outbox],
+        trim=None if commit.trim is None else _later(commit.trim, first),
+    )
+
+
+def _later(at: OutboxId, by: int) -> OutboxId:
+    return at._replace(offset=max(0, at.offset + by))
 
 
 class StoresAgree(RuleBasedStateMachine):
@@ -57,8 +103,8 @@ class StoresAgree(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.connection = RedisConnection(self.url)
         self.stores: tuple[Store, Store] = MemoryStore(), RedisStore(self.connection)
+        self.token = ""
         self.offset = 0
-        self.last = OutboxId(0, 0)
 
     def teardown(self) -> None:
         self.loop.run_until_complete(self.connection.close())
@@ -69,50 +115,26 @@ class StoresAgree(RuleBasedStateMachine):
         assert answers[0] == answers[1]
         return answers[0]
 
+    @initialize()
+    def begin(self) -> None:
+        self.acquire("one", None)
+
     @rule(token=TOKENS, expected=st.none() | TOKENS)
     def acquire(self, token: str, expected: str | None) -> None:
-        self.both(lambda store: store.acquire(P, token, expected))
+        if self.both(lambda store: store.acquire(P, token, expected)) is not Fenced:
+            self.token = token
 
-    @rule(
-        token=TOKENS,
-        shift=st.sampled_from([0, 0, 0, 0, 0, -1, 1]),
-        length=st.integers(1, 4),
-        profiles=st.dictionaries(USERS, VALUES),
-        addresses=st.dictionaries(USERS, st.none() | VALUES),
-        wakes=st.dictionaries(USERS, st.just(0) | TIMES),
-        ordinals=st.lists(st.integers(1, 4), unique=True).map(sorted),
-        trim=st.none() | st.tuples(st.integers(-4, 2), st.integers(1, 4)),
-        paused=st.lists(st.sampled_from(["channel:sms", "campaign:cart"]), unique=True),
-    )
-    def commit(
-        self,
-        token: str,
-        shift: int,
-        length: int,
-        profiles: dict[str, bytes],
-        addresses: dict[str, bytes | None],
-        wakes: dict[str, int],
-        ordinals: list[int],
-        trim: tuple[int, int] | None,
-        paused: list[str],
-    ) -> None:
-        first = max(0, self.offset + shift)
-        head = Head(
-            first + length,
-            first * 7,
-            first * 11,
-            {"shop|0": Position("shop", 0, 0, first, length)},
-            Settings(model="m", paused=tuple(paused)),
-        )
-        commit = Commit(first, head, profiles, addresses, wakes)
-        commit.outbox = [
-            Outgoing(OutboxId(first + length - 1, ordinal), "decisions", "用户", b"\x00v")
-            for ordinal in ordinals
-        ]
-        if trim is not None:
-            commit.trim = OutboxId(max(0, first + trim[0]), trim[1])
+    @rule(commit=commits())
+    def go_on(self, commit: Commit) -> None:
+        commit = _moved(commit, self.offset)
+        assert self.both(lambda store: store.commit(P, self.token, commit)) is None
+        self.offset = commit.head.offset
+
+    @rule(commit=commits(), token=TOKENS, shift=st.integers(-3, 3))
+    def try_it(self, commit: Commit, token: str, shift: int) -> None:
+        commit = _moved(commit, max(0, self.offset + shift))
         if self.both(lambda store: store.commit(P, token, commit)) is None:
-            self.offset = head.offset
+            self.offset = commit.head.offset
 
     @rule(now=TIMES, limit=st.integers(0, 4))
     def look_who_is_due(self, now: int, limit: int) -> None:
@@ -126,6 +148,7 @@ class StoresAgree(RuleBasedStateMachine):
     def the_heads_agree(self) -> None:
         self.both(lambda store: store.head(P))
         self.both(lambda store: store.earliest(P))
+        self.both(lambda store: store.due(P, TOO_LATE, 0))
 
 
 async def _answer(asked: Awaitable[Any]) -> Any:

@@ -80,9 +80,7 @@ class Told:
 
     def checkout(self, checkout: str = "", cart: str = "", *products: str) -> Event:
         lines = [a_line(product) for product in products] or None
-        return ev.CheckoutStarted(
-            checkout_id=checkout, cart_id=cart, lines=lines, **self._common()
-        )
+        return ev.CheckoutStarted(checkout_id=checkout, cart_id=cart, lines=lines, **self._common())
 
     def ordered(
         self,

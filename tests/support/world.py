@@ -5,7 +5,7 @@ drain. Several partitions and any chunk size give the same world.
 """
 
 import re
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from zlib import crc32
@@ -81,6 +81,8 @@ class Lane:
     head: Head = field(default_factory=Head)
     out: list[Outgoing] = field(default_factory=list)
     report: Report = field(default_factory=Report)
+    written: OutboxId | None = None
+    committed: Callable[[], object] = lambda: None
 
     def enter(self) -> None:
         """Acquire, read the tails, drain what is above them, and stand at the stored offset."""
@@ -89,29 +91,34 @@ class Lane:
         self._drain(outbox)
 
     def _drain(self, outbox: Sequence[Outgoing]) -> None:
-        tails: dict[str, OutboxId] = {}
-        for entry in self.out:
-            tails[entry.topic] = entry.id
-        for entry in outbox:
-            if entry.id > tails.get(entry.topic, OutboxId(0, 0)):
-                self.out.append(entry)
-                tails[entry.topic] = entry.id
+        tails = {entry.topic: entry.id for entry in self.out}
+        nothing = OutboxId(-1, 0)
+        self._written([entry for entry in outbox if entry.id > tails.get(entry.topic, nothing)])
+
+    def _written(self, entries: Sequence[Outgoing]) -> None:
+        self.out.extend(entries)
+        if entries:
+            self.written = entries[-1].id
 
     def run(self, log: Sequence[tuple[int, Record]], force: InForce) -> None:
-        """Read on from where the lane stands; every chunk is one commit."""
-        rest = [entry for entry in log if entry[0] >= self.head.offset]
-        for chunk in pipeline.chunks(rest, self.head.offset, self.size):
+        """Read on from where the lane stands (offsets count from 0); every chunk is one commit."""
+        for chunk in pipeline.chunks(log[self.head.offset :], self.head.offset, self.size):
             self.one(chunk, force)
 
     def one(self, chunk: pipeline.Chunk, force: InForce) -> None:
         """Take one chunk, commit it, write what leaves."""
-        taken = now_done(pipeline.take(self.store, self.partition, self.head, chunk, force))
-        taken.commit.trim = self.out[-1].id if self.out else None
-        now_done(self.store.commit(self.partition, self.token, taken.commit))
-        _, outbox = now_done(self.store.acquire(self.partition, self.token))
-        self._drain(outbox)
-        self.head = taken.commit.head
+        taken = self.commit(chunk, force)
+        self._written(taken.commit.outbox)
         self.report.add(taken.report)
+
+    def commit(self, chunk: pipeline.Chunk, force: InForce) -> pipeline.Taken:
+        """Take one chunk and commit it; what leaves still stands in the outbox."""
+        taken = now_done(pipeline.take(self.store, self.partition, self.head, chunk, force))
+        taken.commit.trim = self.written
+        now_done(self.store.commit(self.partition, self.token, taken.commit))
+        self.head = taken.commit.head
+        self.committed()
+        return taken
 
 
 def partition_of(user: str, partitions: int) -> int:
@@ -223,10 +230,12 @@ class World:
     @property
     def decisions(self) -> list[Decision]:
         """Return the decisions, in order of time."""
-        found = [
-            decisions.decode(entry.value) for entry in self.out if entry.topic == "decisions"
-        ]
+        found = [decision for lane in self.lanes for decision in self.decisions_of(lane)]
         return sorted(found, key=lambda decision: decision.at)
+
+    def decisions_of(self, lane: Lane) -> list[Decision]:
+        """Return the decisions of one partition, as they were written."""
+        return [decisions.decode(entry.value) for entry in lane.out if entry.topic == "decisions"]
 
     @property
     def reasons(self) -> list[str]:

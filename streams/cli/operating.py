@@ -1,0 +1,190 @@
+"""`topics`, `apply`, `pause`, `resume`, `import`, `sources`: the operator's hand."""
+
+from pathlib import Path
+
+import click
+
+from streams.cli.group import (
+    MISTAKE,
+    as_json,
+    example,
+    existing_file,
+    existing_folder,
+    print_json,
+    read,
+    run,
+)
+
+
+@click.group()
+def topics() -> None:
+    """Create and check the Kafka topics."""
+
+
+@topics.command(epilog=example("rekindle topics create", "rekindle topics create --partitions 4"))
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, 10_000),
+    default=64,
+    show_default=True,
+    help="Of events, decisions and actions; chosen once, because state lives by partition.",
+)
+@as_json
+def create(*, partitions: int, as_json: bool) -> None:
+    """Create the topics that are missing; existing ones are left as they are."""
+    from streams.log import topics as log_topics
+    from streams.settings import Deployment
+
+    made = run(log_topics.create(Deployment.from_process(), partitions))
+    if as_json:
+        print_json({"created": made})
+    else:
+        click.echo("\n".join(f"created {name}" for name in made) or "nothing was missing")
+
+
+@topics.command(epilog=example("rekindle topics check"))
+@as_json
+@click.pass_context
+def check(ctx: click.Context, *, as_json: bool) -> None:
+    """Say what is wrong with the topics; exit code 1 if anything is."""
+    from streams.log import topics as log_topics
+    from streams.settings import Deployment
+
+    problems = run(log_topics.check(Deployment.from_process()))
+    if as_json:
+        print_json({"problems": problems})
+    else:
+        click.echo("\n".join(problems) or "ok: every topic is there and as it must be")
+    if problems:
+        ctx.exit(MISTAKE)
+
+
+@click.command(
+    epilog=example(
+        "rekindle apply",
+        "rekindle apply campaigns.toml --templates my-templates",
+        "rekindle apply --model reminder",
+    )
+)
+@click.argument("campaigns", metavar="[FILE]", type=existing_file, required=False)
+@click.option(
+    "--templates",
+    type=existing_folder,
+    help="A folder of templates, laid over the shipped ones.",
+)
+@click.option("--model", metavar="MODEL", help="A model of `rekindle models list`, or a file.")
+@as_json
+def apply(
+    *, campaigns: str | None, templates: str | None, model: str | None, as_json: bool
+) -> None:
+    """Put a campaigns FILE, words and a model in force, in every partition.
+
+    Only what is named changes. Nothing named: the shipped campaigns file and templates. Applying
+    again changes nothing.
+    """
+    from streams.applying import put_in_force
+    from streams.settings import Deployment
+
+    applied = run(
+        put_in_force(
+            Deployment.from_process(),
+            campaigns=(campaigns, read(campaigns)) if campaigns else None,
+            templates=Path(templates) if templates else None,
+            model=model,
+        )
+    )
+    if as_json:
+        print_json(applied)
+        return
+    for kind in ("campaigns", "templates", "model"):
+        name = getattr(applied, kind)
+        if name is not None:
+            click.echo(f"{kind} {name[:12]} in force in {applied.partitions} partitions")
+    if applied.summary:
+        click.echo(applied.summary)
+
+
+def _set_pause(name: str, *, paused: bool, as_json: bool) -> None:
+    from streams import control
+    from streams.applying import pause_name
+    from streams.settings import Deployment
+
+    full = pause_name(name)
+    applied = run(control.apply(Deployment.from_process(), pause={full: paused}, origin="pause"))
+    if as_json:
+        print_json({"name": full, "paused": paused, "partitions": applied.partitions})
+    else:
+        word = "paused" if paused else "resumed"
+        click.echo(f"{full} {word} in {applied.partitions} partitions")
+
+
+@click.command(epilog=example("rekindle pause sms", "rekindle pause campaign:cart"))
+@click.argument("name", metavar="CHANNEL|CAMPAIGN")
+@as_json
+def pause(*, name: str, as_json: bool) -> None:
+    """Stop a channel or a campaign: what becomes due meanwhile is silenced, not kept for later."""
+    _set_pause(name, paused=True, as_json=as_json)
+
+
+@click.command(epilog=example("rekindle resume sms", "rekindle resume campaign:cart"))
+@click.argument("name", metavar="CHANNEL|CAMPAIGN")
+@as_json
+def resume(*, name: str, as_json: bool) -> None:
+    """Let a paused channel or campaign speak again; it never releases a burst."""
+    _set_pause(name, paused=False, as_json=as_json)
+
+
+@click.command(
+    "import",
+    epilog=example(
+        "rekindle import unsubscribes.csv --kind consents",
+        "rekindle import orders.jsonl --kind orders",
+    ),
+)
+@click.argument("file", type=existing_file)
+@click.option(
+    "--kind",
+    type=click.Choice(["customers", "orders", "consents"]),
+    required=True,
+    help="What the lines of the file are.",
+)
+@as_json
+def import_(*, file: str, kind: str, as_json: bool) -> None:
+    """Bring history into a live shop: customers, past orders, consents and opt-outs.
+
+    It arms nothing and sends nothing. Import the unsubscribe list before the first day.
+    """
+    from streams import control
+    from streams.settings import Deployment
+
+    counted = run(control.import_history(Deployment.from_process(), Path(file), kind))
+    if as_json:
+        print_json(counted)
+    else:
+        click.echo(str(counted))
+
+
+@click.group()
+def sources() -> None:
+    """Look after the topics the apps publish to."""
+
+
+@sources.command(epilog=example("rekindle sources reset rekindle.events.raw"))
+@click.argument("topic")
+@as_json
+def reset(*, topic: str, as_json: bool) -> None:
+    """Begin a new generation of a source TOPIC that was created anew.
+
+    Without it the intake stops on such a topic, because its records look as if they had been read.
+    """
+    from streams.applying import reset_source
+    from streams.settings import Deployment
+
+    generation = run(reset_source(Deployment.from_process(), topic))
+    if as_json:
+        print_json({"topic": topic, "generation": generation})
+    else:
+        click.echo(
+            f"{topic} is read from its beginning as generation {generation}; restart the workers "
+            "that run intake"
+        )

@@ -1,0 +1,79 @@
+"""`demo`, `up`, `worker` and `bench`: commands that run the product itself."""
+
+import click
+
+from streams.cli.group import as_json, example, existing_file, read
+
+AGENTS = ("intake", "decide", "deliver")
+
+
+def _agents(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return AGENTS
+    chosen = tuple(name.strip() for name in value.split(","))
+    wrong = [name for name in chosen if name not in AGENTS]
+    if wrong:
+        message = f"{', '.join(wrong)}: choose among {', '.join(AGENTS)}."
+        raise click.BadParameter(message)
+    return chosen
+
+
+@click.command(epilog=example("rekindle worker", "rekindle worker --only decide,deliver"))
+@click.option(
+    "--only",
+    callback=_agents,
+    metavar="AGENTS",
+    help="Run only these of intake,decide,deliver; all workers are equal otherwise.",
+)
+def worker(*, only: tuple[str, ...]) -> None:
+    """Run one worker until it is told to stop (SIGTERM, Ctrl-C).
+
+    Refuses to start, with one sentence, when Kafka, Redis, topics or settings cannot be used.
+    """
+    from streams import worker as workers
+    from streams.settings import Deployment
+
+    workers.run(Deployment.from_process(), only)
+
+
+@click.command(epilog=example("rekindle up", "rekindle up --campaigns campaigns.toml"))
+@click.option(
+    "--campaigns",
+    type=existing_file,
+    help="Put this campaigns file in force; else the shipped one, if there is none.",
+)
+def up(*, campaigns: str | None) -> None:
+    """Run everything in one process tree: broker, Redis, topics, settings, worker.
+
+    Uses the Kafka and the Redis of the settings where they are set, embedded ones otherwise.
+    """
+    from streams.demo import up as start
+
+    start(read(campaigns) if campaigns else None)
+
+
+@click.command(epilog=example("rekindle demo", "rekindle demo --days 35 --seed 7 --json"))
+@click.option("--days", type=click.IntRange(1, 400), help="Simulated days.")
+@click.option("--shoppers", type=click.IntRange(1, 1_000_000), help="Shoppers of the shop.")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="The same seed, the same shop."
+)
+@click.option("--keep", type=click.Path(file_okay=False), metavar="DIR", help="Record into DIR.")
+@as_json
+def demo(
+    *, days: int | None, shoppers: int | None, seed: int, keep: str | None, as_json: bool
+) -> None:
+    """Show the whole product on a small simulated shop; ends by itself."""
+    from streams.demo import run
+
+    run(days=days, shoppers=shoppers, seed=seed, keep=keep, as_json=as_json)
+
+
+@click.command(epilog=example("rekindle bench --quick --json"))
+@click.option("--quick", is_flag=True, help="A minute instead of ten, with wider margins.")
+@as_json
+def bench(*, quick: bool, as_json: bool) -> None:
+    """Measure events per second, latency and bytes per user on this machine."""
+    from streams.bench import run
+
+    run(quick=quick, as_json=as_json)

@@ -1,0 +1,1 @@
+"""The demo: a simulated shop on an embedded broker and Redis; it shows, it is no evidence."""

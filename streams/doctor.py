@@ -1,0 +1,180 @@
+"""Looks at all the product stands on, and says of each in one sentence whether it is well."""
+
+from collections.abc import AsyncIterator
+from time import time
+from typing import Final
+
+from msgspec import Struct
+
+from engine.errors import Refused, Unavailable
+from engine.policy import Settings
+from engine.ports import Head
+from engine.times import SECOND
+from models import scorer
+from rules import campaigns
+from rules.zones import ZONES
+from streams import campaigns_file
+from streams.log import topics
+from streams.log.reader import Reader
+from streams.settings import Deployment
+from streams.state import policy as redis_policy
+from streams.state.connection import RedisConnection
+from streams.state.store import RedisStore
+
+# Ticks more than 5 s away from the broker's time move nothing (A5): half of it is a warning.
+_CLOCK_OFF: Final = 2_500
+
+
+class Finding(Struct, frozen=True):
+    """One line of the doctor."""
+
+    about: str
+    ok: bool
+    sentence: str
+
+
+async def examine(deployment: Deployment) -> list[Finding]:
+    """Return what was found; never raises for what is merely not well."""
+    return [finding async for finding in _Doctor(deployment).findings()]
+
+
+class _Doctor:
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._redis = RedisConnection(deployment.redis)
+        self._reader = Reader(deployment.kafka)
+        self._partitions = 0
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        try:
+            kafka = await self._kafka()
+            yield kafka
+            yield await self._topics() if kafka.ok else _unseen("topics", "Kafka")
+            redis = await self._state()
+            yield redis
+            yield await self._clock() if redis.ok else _unseen("clock", "Redis")
+            if kafka.ok and redis.ok:
+                heads = await self._heads()
+                files = await self._files()
+                yield self._campaigns(heads, files)
+                yield self._model(heads, files)
+            else:
+                yield _unseen("campaigns", "Kafka and Redis")
+                yield _unseen("model", "Kafka and Redis")
+        finally:
+            await self._reader.stop()
+            await self._redis.close()
+
+    async def _kafka(self) -> Finding:
+        try:
+            admin = await topics.connect(self._deployment)
+        except Unavailable as away:
+            return Finding("kafka", ok=False, sentence=str(away))
+        try:
+            there = await topics.counts(admin)
+        finally:
+            await admin.close()
+        self._partitions = there.get(self._deployment.topic_prefix + topics.EVENTS, 0)
+        sentence = f"answers at {self._deployment.kafka}, {len(there)} topics"
+        return Finding("kafka", ok=True, sentence=sentence)
+
+    async def _topics(self) -> Finding:
+        try:
+            problems = await topics.check(self._deployment)
+        except Unavailable as away:
+            problems = [str(away)]
+        if problems:
+            return Finding("topics", ok=False, sentence=" ".join(problems))
+        name = self._deployment.topic_prefix + topics.EVENTS
+        return Finding("topics", ok=True, sentence=f"{name} has {self._partitions} partitions")
+
+    async def _state(self) -> Finding:
+        try:
+            await redis_policy.check(self._redis)
+        except (Refused, Unavailable) as bad:
+            return Finding("redis", ok=False, sentence=str(bad))
+        return Finding("redis", ok=True, sentence="answers and never evicts (noeviction)")
+
+    async def _clock(self) -> Finding:
+        before = time()
+        seconds, micros = await self._redis.call("TIME")
+        middle = (before + time()) / 2
+        off = round((middle - int(seconds) - int(micros) / 1e6) * SECOND)
+        sentence = f"{abs(off)} ms {'ahead of' if off > 0 else 'behind'} Redis's"
+        if abs(off) > _CLOCK_OFF:
+            return Finding(
+                "clock",
+                ok=False,
+                sentence=f"{sentence}: ticks more than 5 s off are ignored, so run an NTP client "
+                "on both machines.",
+            )
+        return Finding("clock", ok=True, sentence=sentence)
+
+    async def _heads(self) -> list[Head]:
+        store = RedisStore(self._redis)
+        heads = [await store.head(partition) for partition in range(self._partitions)]
+        return [head for head in heads if head is not None]
+
+    async def _files(self) -> dict[str, bytes]:
+        if not self._partitions:
+            return {}
+        topic = self._deployment.topic_prefix + topics.ARTEFACTS
+        found = {}
+        async for record in self._reader.whole(topic):
+            if record.key is not None and record.value is not None:
+                found[record.key.decode()] = record.value
+        return found
+
+    def _campaigns(self, heads: list[Head], files: dict[str, bytes]) -> Finding:
+        in_force = {head.settings.campaigns for head in heads}
+        if not heads or in_force == {None}:
+            sentence = "none are in force, nothing will ever be sent: run rekindle apply."
+            return Finding("campaigns", ok=False, sentence=sentence)
+        if len(in_force) > 1 or len(heads) < self._partitions:
+            sentence = (
+                "not the same in every partition: a worker is still behind, or rekindle apply was "
+                "interrupted and must be run again."
+            )
+            return Finding("campaigns", ok=False, sentence=sentence)
+        name = in_force.pop()
+        content = files.get(name or "")
+        if content is None:
+            sentence = f"file {name} is in force but not among the artefacts: apply it again."
+            return Finding("campaigns", ok=False, sentence=sentence)
+        try:
+            policy = campaigns.load(content, f"campaigns {name}")
+        except Refused as refused:
+            return Finding("campaigns", ok=False, sentence=str(refused).replace("\n", " "))
+        paused = _paused(heads[0].settings)
+        return Finding("campaigns", ok=True, sentence=campaigns_file.summary(policy) + paused)
+
+    def _model(self, heads: list[Head], files: dict[str, bytes]) -> Finding:
+        names = sorted({head.settings.model for head in heads} - {None}, key=str)
+        if not names:
+            sentence = "none in force, priors of the campaigns file speak"
+            return Finding("model", ok=True, sentence=sentence)
+        content = files.get(str(names[-1]))
+        if content is None:
+            sentence = f"{names[-1]} is in force but not among the artefacts: apply it again."
+            return Finding("model", ok=False, sentence=sentence)
+        try:
+            simulated = self._simulated_allowed(heads, files)
+            scorer.build(
+                content, allow_simulated=simulated, local=ZONES, today=int(time() * SECOND)
+            )
+        except Refused as refused:
+            return Finding("model", ok=False, sentence=f"{refused} The prior speaks instead.")
+        return Finding("model", ok=True, sentence=f"{str(names[-1])[:12]} in force")
+
+    @staticmethod
+    def _simulated_allowed(heads: list[Head], files: dict[str, bytes]) -> bool:
+        content = files.get(heads[0].settings.campaigns or "")
+        return content is not None and campaigns.load(content, "campaigns").allow_simulated_model
+
+
+def _paused(settings: Settings) -> str:
+    return f"; paused: {', '.join(settings.paused)}" if settings.paused else ""
+
+
+def _unseen(about: str, because: str) -> Finding:
+    return Finding(about, ok=False, sentence=f"could not be looked at without {because}.")

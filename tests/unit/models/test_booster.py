@@ -1,0 +1,90 @@
+"""One row through a model: the fast path gives Booster.predict's bits, and guards its pointer."""
+
+import gc
+
+import lightgbm
+import numpy as np
+import pytest
+
+from models import booster
+from models.booster import BoosterError, FastRow, SlowRow, load
+from models.features import NAMES
+from models.manifest import unpack
+
+
+@pytest.fixture(scope="module")
+def model(artefact: bytes) -> str:
+    return unpack(artefact).model
+
+
+@pytest.fixture(scope="module")
+def deep_model() -> str:
+    """A model that splits on every column, NaN included; ours splits on the few that matter."""
+    draw = np.random.default_rng(5)
+    rows = draw.normal(size=(3_000, len(NAMES)))
+    rows[draw.random(rows.shape) < 0.2] = np.nan
+    label = (np.nansum(rows, axis=1) + draw.normal(size=len(rows)) > 0).astype(float)
+    params = {"objective": "binary", "num_leaves": 31, "num_threads": 1, "verbosity": -1}
+    return lightgbm.train(params, lightgbm.Dataset(rows, label), 60).model_to_string()
+
+
+def test_the_fast_path_is_there_with_the_lightgbm_we_lock(model: str) -> None:
+    assert isinstance(load(model, len(NAMES)), FastRow)
+
+
+def test_the_fast_path_equals_predict_bit_for_bit(deep_model: str) -> None:
+    draw = np.random.default_rng(11)
+    rows = draw.normal(size=(1_000, len(NAMES))) * draw.choice([0.0, 1.0, 100.0], (1_000, 1))
+    rows[draw.random(rows.shape) < 0.3] = np.nan
+    rows[0] = np.nan
+    whole = lightgbm.Booster(model_str=deep_model)
+    expected = whole.predict(rows, raw_score=True, num_threads=1)
+    fast, slow = load(deep_model, len(NAMES)), SlowRow(deep_model, len(NAMES))
+    assert [fast.raw(row) for row in rows.tolist()] == np.asarray(expected).tolist()
+    assert [slow.raw(row) for row in rows[:50].tolist()] == np.asarray(expected)[:50].tolist()
+
+
+@pytest.mark.parametrize("kind", [SlowRow, FastRow])
+@pytest.mark.parametrize("length", [0, len(NAMES) - 1, len(NAMES) + 1])
+def test_a_row_of_the_wrong_length_never_reaches_the_library(
+    model: str, kind: type[SlowRow] | type[FastRow], length: int
+) -> None:
+    row = SlowRow(model, len(NAMES)) if kind is SlowRow else load(model, len(NAMES))
+    with pytest.raises(BoosterError, match=f"{length} values"):
+        row.raw([0.0] * length)
+
+
+def test_a_model_of_another_width_is_not_loaded(model: str) -> None:
+    with pytest.raises(BoosterError, match=f"takes {len(NAMES)} features"):
+        load(model, len(NAMES) + 1)
+    with pytest.raises(BoosterError, match=f"takes {len(NAMES)} features"):
+        SlowRow(model, len(NAMES) + 1)
+
+
+def test_a_text_that_is_no_model_says_what_lightgbm_says() -> None:
+    with pytest.raises(BoosterError, match=r"[Mm]odel"):
+        load("this is no model", len(NAMES))
+    with pytest.raises(BoosterError, match=r"[Mm]odel"):
+        SlowRow("this is no model", len(NAMES))
+
+
+def test_without_the_symbols_booster_predict_answers(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = load(model, len(NAMES))
+    monkeypatch.setattr(booster, "_library", lambda: None)
+    slow = load(model, len(NAMES))
+    assert isinstance(slow, SlowRow)
+    assert slow.raw([0.5] * len(NAMES)) == fast.raw([0.5] * len(NAMES))
+
+
+def test_models_come_and_go_without_disturbing_each_other(model: str, deep_model: str) -> None:
+    kept = load(model, len(NAMES))
+    row = [float("nan")] * len(NAMES)
+    before = kept.raw(row)
+    for _ in range(8):
+        passing = load(deep_model, len(NAMES))
+        passing.raw(row)
+        del passing
+        gc.collect()
+        assert kept.raw(row) == before
