@@ -130,8 +130,7 @@ def _spoilt(case: Case) -> tuple[Source, ...]:
     spoilt: tuple[Source, ...] = ()
     if profile.last_seen > now or profile.erased_at > now:
         spoilt = (*spoilt, "life")
-    spoken_later = profile.fatigue_at > now or profile.erased_at > now
-    if spoken_later or any(_reported_by(send) > now for send in profile.sends):
+    if profile.erased_at > now or any(_reported_by(send) > now for send in profile.sends):
         spoilt = (*spoilt, "sends")
     return spoilt
 

@@ -46,6 +46,7 @@ _PATIENCE = Wish("a price above 0", "what one interruption costs you, such as 0.
 _SHARE = Wish("a share", "a number from 0 to 1, such as 0.05")
 _RATE = Wish("a rate", "a number between 0 and 1, such as 0.10")
 _LIFT = Wish("an odds ratio", "a number above 0; 1.10 = ten per cent better odds of an order")
+_FORM = Wish("the form of this file", f"version = {VERSION}")
 _VERSION = Wish("a version", "a whole number from 1, one more after each change of meaning")
 _LIMIT = Wish(f"a whole number from 1 to {MOST_SENDS}", "how many sends the window allows")
 _NAMES = Wish("a list of texts", 'names in quotes, such as ["u-1"]')
@@ -153,7 +154,7 @@ def _policy(file: Table, templates: Collection[str] | None) -> Policy:
 
 
 def _version(file: Table) -> None:
-    found = file.whole("version", _VERSION, low=1, high=10**9, default=None)
+    found = file.whole("version", _FORM, low=1, high=10**9, default=None)
     if found != VERSION:
         file.say(
             "version",
@@ -347,7 +348,7 @@ def _delays(table: Table, trigger: str) -> dict[str, Any]:
         return {}
     delay = table.duration("delay", default=None)
     limit = table.duration("hard_limit", default=max(delay, 4 * HOUR))
-    if limit < delay:
+    if limit < delay and table.sound("delay", "hard_limit"):
         table.say(
             "hard_limit",
             "`hard_limit` is shorter than `delay`, so that no cart could wait its delay; "

@@ -53,7 +53,7 @@ class Complaints:
 
     def say(self, path: Path, sentence: str) -> None:
         """Add a complaint about the place ``path``."""
-        self.found.append((self.line(path), sentence))
+        self.found.append((self.line(path), sentence.replace("?.", "?")))
 
     def refuse(self) -> None:
         """Raise Refused with every complaint in order of lines; do nothing if there is none."""
@@ -76,6 +76,7 @@ class Table:
         self.complaints, self.path, self.values = complaints, path, values
         self._later = later or {}
         self._asked: set[str] = set()
+        self._unsound: set[str] = set()
 
     def __contains__(self, key: str) -> bool:
         """Return whether the file gives the key."""
@@ -83,7 +84,12 @@ class Table:
 
     def say(self, key: str | None, sentence: str) -> None:
         """Complain about a key, or about the table itself."""
+        self._unsound.add(key or "")
         self.complaints.say(self.path if key is None else (*self.path, key), sentence)
+
+    def sound(self, *keys: str) -> bool:
+        """Return whether nothing is wrong with these keys: one mistake needs one complaint."""
+        return self._unsound.isdisjoint(keys) and all(key in self.values for key in keys)
 
     def _get(self, key: str) -> Any:
         self._asked.add(key)

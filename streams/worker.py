@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import time
-from typing import Any
 
 import faust
 import mode
@@ -273,8 +272,7 @@ def run(deployment: Deployment, only: Sequence[str] = AGENTS) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    process: Any = faust.Worker(
-        worker.app, loop=loop, loglevel="WARN", redirect_stdouts=False, quiet=True
-    )
+    # mode's own worker, not Faust's: that one draws a spinner on stdout.
+    process = mode.Worker(worker.app, loop=loop, daemon=True, loglevel="WARN", redirect_stdouts=False)
     process.execute_from_commandline()
     sys.exit(0)

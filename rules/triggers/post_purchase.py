@@ -13,6 +13,8 @@ from engine.events import (
 from engine.profile import Order, Profile, Trigger
 from engine.triggers import Arm, Change, Context, Disarm
 
+_OrderEvent = OrderCompleted | OrderRefunded | OrderCancelled | OrderDelivered
+
 
 class PostPurchase:
     """Hangs on the newest standing order by event time; one say per order and campaign.
@@ -33,14 +35,14 @@ class PostPurchase:
         self, profile: Profile, event: Event, change: Change, context: Context
     ) -> Sequence[Arm | Disarm]:
         """End what hangs on another order than the newest; arm or move the newest one's."""
-        if not change.orders or not isinstance(event, self.reacts_to):
+        if not change.orders or not isinstance(event, _OrderEvent):
             return ()
         newest = _newest(profile)
         ended = list(self._ended(profile, newest, context))
         if newest is None or context.campaign.id in newest.spoken:
             return ended
         # Another order's event may only move what was armed: a late old order arms nothing.
-        concerned = getattr(event, "order_id", None) == newest.order_id or bool(ended)
+        concerned = event.order_id == newest.order_id or bool(ended)
         armed = self._armed(profile, event, newest, context) if concerned else None
         return ended if armed is None else [*ended, armed]
 
@@ -53,21 +55,21 @@ class PostPurchase:
 
     def _armed(self, profile: Profile, event: Event, order: Order, context: Context) -> Arm | None:
         """Return the trigger of ``order``; None when its time was over before it was armed."""
-        campaign, old = (
-            context.campaign,
-            profile.trigger(context.campaign.id, self.kind, order.order_id),
-        )
-        due = self._due(profile, order, context)
+        campaign = context.campaign.id
+        old = profile.trigger(campaign, self.kind, order.order_id)
         told_at, edited_at, episode = event.received_at, event.occurred_at, event.event_id
+        due = self._due(profile, order, context)
+        if old is None and due <= event.received_at:
+            return None
         if old is not None:
             told_at, edited_at = max(told_at, old.told_at), max(edited_at, old.edited_at)
             episode = old.episode
-        elif due <= event.received_at:
-            return None
+            if isinstance(event, OrderRefunded):
+                due = old.due_at  # what goes back leaves the window as it is
         due = max(due, told_at + context.policy.settle)
         return Arm(
             Trigger(
-                campaign=campaign.id,
+                campaign=campaign,
                 kind=self.kind,
                 key=order.order_id,
                 episode=episode,

@@ -137,31 +137,42 @@ def resume(*, name: str, as_json: bool) -> None:
 @click.command(
     "import",
     epilog=example(
-        "rekindle import unsubscribes.csv --kind consents",
-        "rekindle import orders.jsonl --kind orders",
+        "rekindle import unsubscribes.csv --kind opt_out",
+        "rekindle import orders.jsonl --check",
     ),
 )
 @click.argument("file", type=existing_file)
 @click.option(
     "--kind",
-    type=click.Choice(["customers", "orders", "consents"]),
-    required=True,
-    help="What the lines of the file are.",
+    type=click.Choice(["customer", "order", "consent", "opt_out"]),
+    help="What every line is, if no column says it.",
 )
+@click.option("--check", "only_check", is_flag=True, help="Read the file and load nothing.")
+@click.option("--skip-bad", is_flag=True, help="Load the good lines although others are bad.")
 @as_json
-def import_(*, file: str, kind: str, as_json: bool) -> None:
+def import_(
+    *, file: str, kind: str | None, only_check: bool, skip_bad: bool, as_json: bool
+) -> None:
     """Bring history into a live shop: customers, past orders, consents and opt-outs.
 
-    It arms nothing and sends nothing. Import the unsubscribe list before the first day.
+    FILE is JSONL or CSV. It arms nothing and sends nothing; bringing it in again changes nothing.
+    A bad line stops it before anything is loaded. Import the unsubscribe list before the first day.
     """
-    from streams import control
+    from streams import history
     from streams.settings import Deployment
 
-    counted = run(control.import_history(Deployment.from_process(), Path(file), kind))
+    deployment = None if only_check else Deployment.from_process()
+    brought = run(history.bring(deployment, Path(file), kind, skip_bad=skip_bad))
     if as_json:
-        print_json(counted)
-    else:
-        click.echo(str(counted))
+        print_json(brought)
+        return
+    word = "loaded" if brought.loaded else "would load"
+    for name, count in brought.events.items():
+        click.echo(f"{word} {count} {name}")
+    for problem in brought.problems:
+        click.echo(f"skipped: {problem}")
+    if brought.ignored:
+        click.echo(f"columns not used: {', '.join(brought.ignored)}")
 
 
 @click.group()

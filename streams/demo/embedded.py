@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Final, Self
 
 from engine.errors import Refused, Unavailable
+from streams.demo.children import end, kill_with_us
 
 PARTITIONS: Final = 4
 # ms; the mock broker answers an empty fetch only when the wait is over.
@@ -30,7 +30,6 @@ FETCH_WAIT: Final = 5
 
 _INSTALL: Final = "install it with: pip install 'rekindle[embedded]', or use make demo."
 _START_SECONDS: Final = 20.0
-_STOP_SECONDS: Final = 5.0
 
 # The child says where it listens and lives until its standard input closes: with its parent,
 # however that ends. A broker inside the worker would die with it and forget everything.
@@ -82,7 +81,7 @@ class EmbeddedBroker:
         trace: TracebackType | None,
     ) -> None:
         if self._process is not None:
-            _end(self._process)
+            end(self._process)
 
 
 class EmbeddedRedis:
@@ -119,7 +118,7 @@ class EmbeddedRedis:
                 stderr=out,
                 start_new_session=True,
             )
-        self._watcher = _kill_with_us(self._server.pid)
+        self._watcher = kill_with_us(self._server.pid)
         try:
             _wait(lambda: _pongs(path), self._server, log)
         except BaseException:
@@ -137,10 +136,10 @@ class EmbeddedRedis:
         # first the watcher: it must never kill whoever inherits the process id
         if self._watcher is not None:
             self._watcher.kill()
-            _end(self._watcher)
+            end(self._watcher)
         if self._server is not None:
             self._server.terminate()
-            _end(self._server)
+            end(self._server)
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -173,21 +172,6 @@ def _redis_options(folder: Path, path: Path) -> list[str]:
     return [part for name, value in options.items() for part in (f"--{name}", value)]
 
 
-def _kill_with_us(pid: int) -> subprocess.Popen[bytes]:
-    """Start a shell that kills ``pid`` when this process ends, however it ends.
-
-    It reads a pipe whose other end only this process holds. PR_SET_PDEATHSIG would fire when the
-    starting *thread* ends, and is Linux only.
-    """
-    return subprocess.Popen(  # noqa: S603 - a number of our own
-        ["/bin/sh", "-c", f"read -r _; kill -9 {pid}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
 def _wait(ready: Callable[[], bool], server: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = monotonic() + _START_SECONDS
     while not ready():
@@ -206,19 +190,6 @@ def _pongs(path: Path) -> bool:
             return wire.recv(64).startswith(b"+PONG")
         except OSError:
             return False
-
-
-def _end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
-    """Close the pipes, which ends a broker; wait, and kill what does not end."""
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 __all__ = ["FETCH_WAIT", "PARTITIONS", "EmbeddedBroker", "EmbeddedRedis"]

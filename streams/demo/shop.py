@@ -41,6 +41,8 @@ _BROKEN: Final = 0.01
 _UNSUBSCRIBES: Final = 0.004
 _COMPLAINS: Final = 0.001
 _WEEK: Final = 7 * DAY
+# Looking and paying take at most so long; what begins in an hour ends in it.
+_LASTS: Final = 6 * MINUTE
 
 
 class Told(NamedTuple):
@@ -126,8 +128,9 @@ class Shop:
         hours = {zone: ZONES.hour([zone], zone, began) for zone in self._zones()}
         if began < self.end:
             for person in self.people.values():
-                habit = person.habit(hours[person.zone])
-                told += self._maybe_visit(person, began, person.visits * habit)
+                probability = person.visits * person.habit(hours[person.zone])
+                if probability:
+                    told += self._maybe_visit(person, began, probability)
         told += self._due(now)
         return sorted(
             told, key=lambda one: (str(one.message["timestamp"]), one.message["messageId"])
@@ -143,8 +146,12 @@ class Shop:
             yield from getattr(self, f"_{what}")(at, about)
 
     def _plan(self, at: int, what: str, about: Any) -> None:
+        """Let it happen at ``at``, or in the next hour if it could not end before this one does."""
+        into = (at - 1) % HOUR
+        if into >= HOUR - _LASTS:
+            at += HOUR - into
         self._world.numbers += 1
-        heappush(self._world.later, (int(at), self._world.numbers, what, about))
+        heappush(self._world.later, (at, self._world.numbers, what, about))
 
     # --- arriving -------------------------------------------------------------------------------
 

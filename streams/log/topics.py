@@ -77,12 +77,18 @@ async def counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
 
 
 async def create(
-    deployment: Deployment, partitions: int = PARTITIONS, replication: int = -1
+    deployment: Deployment, partitions: int = PARTITIONS, replication: int | None = None
 ) -> list[str]:
-    """Create the topics that are missing and return their names; never changes an existing one."""
+    """Create the topics that are missing and return their names; never changes an existing one.
+
+    ``replication`` None = 3, or as many brokers as there are: aiokafka cannot ask for the broker's
+    default.
+    """
     admin = await connect(deployment)
     try:
         there = await counts(admin)
+        if replication is None:
+            replication = min(3, len((await admin.describe_cluster())["brokers"]))
         missing = [
             NewTopic(
                 name=deployment.topic_prefix + topic.name,

@@ -1,8 +1,9 @@
 """Where the records come from: a recorded run, a topic, or a file of events with its ticks."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,27 @@ from streams.log.reader import Reader
 from streams.replay import recording
 from streams.replay.run import Log, Origin, Placed
 from streams.settings import Deployment
+from streams.sources import (
+    FORMATS,
+    WITHOUT_TICKS,
+    FileReader,
+    Notes,
+    files,
+    onlineretail,
+    reader,
+    rees46,
+    retailrocket,
+    ticks,
+)
 
 # A name that no worker has: settings records made here are recognised in what they leave.
 _MADE_HERE: Final = "replay"
+
+_LAYOUTS: Final = {
+    "retailrocket": retailrocket.LAYOUT,
+    "rees46": rees46.LAYOUT,
+    "onlineretail": onlineretail.LAYOUT,
+}
 
 
 def recorded(folder: Path) -> Origin:
@@ -39,7 +58,7 @@ async def topic(deployment: Deployment, name: str) -> Origin:
 
     Raises Refused when there is no such topic, Unavailable.
     """
-    reader = Reader(deployment.kafka, fetch_wait_ms=deployment.fetch_wait)
+    looking = Reader(deployment.kafka, fetch_wait_ms=deployment.fetch_wait)
     producer = Producer(deployment.kafka)
     try:
         count = await producer.partitions(name)
@@ -48,14 +67,14 @@ async def topic(deployment: Deployment, name: str) -> Origin:
     if not count:
         message = f"There is no topic {name} at {deployment.kafka}."
         raise Refused(message)
-    files: dict[str, bytes] = {}
-    async for entry in reader.whole(deployment.topic_prefix + topics.ARTEFACTS):
+    named: dict[str, bytes] = {}
+    async for entry in looking.whole(deployment.topic_prefix + topics.ARTEFACTS):
         if entry.key is not None and entry.value is not None:
-            files[entry.key.decode()] = entry.value
+            named[entry.key.decode()] = entry.value
     unreadable: dict[str, int] = defaultdict(int)
     notes = []
     for partition in range(count):
-        begin, _ = await reader.bounds(name, partition)
+        begin, _ = await looking.bounds(name, partition)
         if begin:
             notes.append(
                 f"{name}/{partition} begins at offset {begin}: what retention removed before it is "
@@ -65,14 +84,14 @@ async def topic(deployment: Deployment, name: str) -> Origin:
     async def log() -> Log:
         try:
             for partition in range(count):
-                async for entry in reader.whole(name, partition):
+                async for entry in looking.whole(name, partition):
                     record = _read(entry.value or b"", entry.timestamp, unreadable)
                     if record is not None:
                         yield Placed(partition, entry.offset, record)
         finally:
-            await reader.stop()
+            await looking.stop()
 
-    return Origin(log=log(), files=files, unreadable=unreadable, notes=notes)
+    return Origin(log=log(), files=named, unreadable=unreadable, notes=notes)
 
 
 def _read(value: bytes, timestamp: int, unreadable: dict[str, int]) -> Record | None:
@@ -84,40 +103,86 @@ def _read(value: bytes, timestamp: int, unreadable: dict[str, int]) -> Record | 
         return None
 
 
-def timeline(
-    records: Iterable[Event | Tick],
-    artefacts: Mapping[str, bytes],
-    partitions: int,
-    *,
-    unreadable: Mapping[str, int] | None = None,
-    notes: Sequence[str] = (),
-) -> Origin:
-    """Return events in the order of their source, ticks between them, as a log of its own.
+def guessed(path: Path) -> str:
+    """Return the format of a file by its first line; raises Refused when it tells nothing."""
+    _, first = next(files.lines(path), (0, b""))
+    columns = {name.strip() for name in first.decode("utf-8", "replace").split(",")}
+    for name, layout in _LAYOUTS.items():
+        if columns.issuperset(layout.columns):
+            return name
+    if first.startswith(b"{"):
+        try:
+            codec.read(first)
+        except InvalidEvent:
+            return "segment"
+        return "events"
+    message = f"{path} is of no known format: name it with --format, one of {', '.join(FORMATS)}."
+    raise Refused(message)
 
-    ``artefacts``: content by kind (campaigns, templates, model); put in force by the first record
-    of every partition. Events go to the partition of their user, every tick to every partition.
+
+def file(
+    path: Path,
+    format_: str,
+    artefacts: Mapping[str, bytes],
+    *,
+    partitions: int,
+    spacing: int | None = None,
+) -> Origin:
+    """Return a file with the ticks of a loader, as a log of its own; raises Refused.
+
+    ``artefacts``: content by kind (campaigns, templates, model), put in force by the first record
+    of every partition, unless a file of our own records begins with settings itself. Events go to
+    the partition of their user, every tick to every partition. ``spacing`` in ms.
     """
-    files = {sha256(content).hexdigest(): content for content in artefacts.values()}
+    notes: Notes = Notes()
+    read = reader(format_)
+    if format_ in WITHOUT_TICKS:
+        records = ticks.with_ticks(_events_of(path, read, notes), spacing)
+    else:
+        records = read(path, notes=notes)
+    here = {sha256(content).hexdigest(): content for content in artefacts.values()}
+    first = next(records, None)
+    settings = None if isinstance(first, SettingsRecord) else _settings(artefacts)
+    every = records if first is None else chain([first], records)
+    return Origin(
+        log=_spread(every, settings, partitions),
+        files={**recording.artefacts(path.parent), **here},
+        unreadable=notes,
+    )
+
+
+def _events_of(path: Path, read: FileReader, notes: Notes) -> Callable[[], Iterator[Event]]:
+    """Return what opens the file anew; it is read twice, and only the last reading counts."""
+
+    def opened() -> Iterator[Event]:
+        notes.clear()
+        for record in read(path, notes=notes):
+            assert not isinstance(record, Tick | SettingsRecord)
+            yield record
+
+    return opened
+
+
+def _settings(artefacts: Mapping[str, bytes]) -> SettingsRecord:
     named = {kind: sha256(content).hexdigest() for kind, content in artefacts.items()}
-    settings = SettingsRecord(
+    return SettingsRecord(
         campaigns=named.get("campaigns"),
         templates=named.get("templates"),
         model=named.get("model"),
         origin=_MADE_HERE,
     )
 
-    async def log() -> Log:
-        offsets = [1] * partitions
-        for partition in range(partitions):
-            yield Placed(partition, 0, settings)
-        for record in records:
-            if isinstance(record, Tick):
-                for partition in range(partitions):
-                    yield Placed(partition, offsets[partition], record)
-                    offsets[partition] += 1
-            else:
-                partition = topics.partition_of(record.user_id.encode(), partitions)
-                yield Placed(partition, offsets[partition], record)
-                offsets[partition] += 1
 
-    return Origin(log=log(), files=files, unreadable=dict(unreadable or {}), notes=list(notes))
+async def _spread(
+    records: Iterable[Record], settings: SettingsRecord | None, partitions: int
+) -> Log:
+    """Yield records where a loader would have put them, each partition counting its offsets."""
+    offsets = [0] * partitions
+    for record in chain([] if settings is None else [settings], records):
+        if isinstance(record, Tick | SettingsRecord):
+            to: Iterable[int] = range(partitions)
+        else:
+            to = (topics.partition_of(record.user_id.encode(), partitions),)
+        for partition in to:
+            yield Placed(partition, offsets[partition], record)
+            offsets[partition] += 1

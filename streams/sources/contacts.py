@@ -18,6 +18,7 @@ _PHONE_NOISE = re.compile(r"[\s().\-/]")
 _WORD = re.compile(r"[a-z0-9_.-]+")
 
 _OPT_IN: Final = "_opt_in"
+_NO_NAME: Final = "?"
 ALL: Final = "*"
 MARKETING: Final = "marketing"
 PERSONALISATION: Final = "personalisation"
@@ -84,7 +85,8 @@ def opt_ins(traits: dict[str, Any], notes: Notes) -> list[Said]:
     for name, value in traits.items():
         if not name.endswith(_OPT_IN) or value is None:
             continue
-        granted, about = truth(value), channel(name[: -len(_OPT_IN)])
+        # A name of nothing but the ending would cover every channel: it is no statement.
+        granted, about = truth(value), channel(name.removesuffix(_OPT_IN) or _NO_NAME)
         if granted is None or about is None:
             notes["bad_consent"] += 1
         elif about in _PURPOSES:

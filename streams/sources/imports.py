@@ -22,39 +22,19 @@ from engine.profile import ANONYMOUS
 from streams.sources import contacts, event_times, ids, places
 from streams.sources.files import Origin, lines, opened, unpacking
 from streams.sources.lenient_json import loads
+from streams.sources.lines import MAX_LINES
 from streams.sources.reasons import UNREAD
 from streams.sources.values import MAX_WORD, amount, identifier, quantity, text, truth
 
 Kind = Literal["customer", "order", "consent", "opt_out"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
+_OF_CUSTOMERS: Final = ("email", "phone", "push_token", "timezone", "country", "locale")
+_OF_ORDERS: Final = ("order_id", "total", "currency", "status", "delivered_at", "products")
+_OF_PRODUCTS: Final = ("product_id", "name", "quantity", "price")
+_OF_CONSENTS: Final = ("purpose", "channel", "granted", "source", "text_version")
 COLUMNS: Final = frozenset(
-    [
-        "type",
-        "user_id",
-        "at",
-        "email",
-        "phone",
-        "push_token",
-        "timezone",
-        "country",
-        "locale",
-        "order_id",
-        "product_id",
-        "name",
-        "quantity",
-        "price",
-        "currency",
-        "total",
-        "status",
-        "delivered_at",
-        "products",
-        "purpose",
-        "channel",
-        "granted",
-        "source",
-        "text_version",
-    ]
+    ("type", "user_id", "at", *_OF_CUSTOMERS, *_OF_ORDERS, *_OF_PRODUCTS, *_OF_CONSENTS)
 )
 # As other systems call them, after lower case and underscores.
 ALIASES: Final = {
@@ -72,7 +52,6 @@ ALIASES: Final = {
 }
 STATUSES: Final = ("completed", "cancelled", "refunded")
 _OPT_IN: Final = "_opt_in"
-_ADDRESSES: Final = frozenset({"email", "phone", "push_token", "timezone", "country", "locale"})
 
 
 class Problem(NamedTuple):
@@ -147,13 +126,17 @@ class _Row(NamedTuple):
 
 @dataclass(slots=True)
 class _Pending:
-    """An order whose lines are still being read."""
+    """An order whose lines are still being read; its first line says the rest. ``last``: line."""
 
-    first: _Row
-    last: int
     user_id: str
     order_id: str
+    at: int
+    delivered_at: int | None
+    total: float | None
+    currency: str
+    status: str
     lines: list[Line]
+    last: int = 0
 
 
 class _Reading:
@@ -175,9 +158,11 @@ class _Reading:
                 yield found
                 continue
             try:
-                yield from self._of_row(found)
+                made = self._of_row(found)
             except _Bad as bad:
                 yield Problem(self.path, found.line, str(bad), bad.mend)
+            else:
+                yield from made
         yield from self._finished()
 
     def _of_row(self, row: _Row) -> list[Event]:
@@ -185,14 +170,15 @@ class _Reading:
         user_id = _user(row.fields)
         if kind == "order":
             return self._order_line(row, user_id)
-        made = self._finished()
         match kind:
             case "customer":
-                return made + self._customer(row, user_id)
+                made = self._customer(row, user_id)
             case "consent":
-                return made + [self._consent(row, user_id)]
+                made = [self._consent(row, user_id)]
             case "opt_out":
-                return made + [self._opt_out(row, user_id)]
+                made = [self._opt_out(row, user_id)]
+        # Only now: a bad line must not take the order before it along.
+        return [*self._finished(), *made]
 
     def _rows(self) -> Iterator[_Row | Problem]:
         name = self.path.name.removesuffix(".gz")
@@ -200,9 +186,7 @@ class _Reading:
             return self._csv_rows()
         if name.endswith((".jsonl", ".ndjson")):
             return self._json_rows()
-        raise Refused(
-            f"{self.path} is neither .jsonl nor .csv (or one of them with .gz): name it so."
-        )
+        raise Refused(f"{self.path} is neither .jsonl nor .csv (nor either with .gz): rename it.")
 
     def _csv_rows(self) -> Iterator[_Row | Problem]:
         with opened(self.path) as data, unpacking(self.path):
@@ -337,54 +321,57 @@ class _Reading:
         order_id = identifier(row.fields.get("order_id"))
         if not order_id:
             raise _Bad("no order_id", "every line of an order names it")
-        found = _order_lines(row.fields)
-        pending = self._pending
-        if pending is not None and (pending.user_id, pending.order_id) == (user_id, order_id):
-            pending.lines.extend(found)
-            pending.last = row.line
-            return []
-        if (user_id, order_id) in self._orders:
-            raise _Bad(f"order {order_id!r} came before", "put all its lines together")
-        self._check_order(row.fields)
-        made = self._finished()
-        self._orders.add((user_id, order_id))
-        self._pending = _Pending(row, row.line, user_id, order_id, found)
+        found, pending = _order_lines(row.fields), self._pending
+        if pending is None or (pending.user_id, pending.order_id) != (user_id, order_id):
+            if (user_id, order_id) in self._orders:
+                raise _Bad(f"order {order_id!r} came before", "put all its lines together")
+            begun = self._begun(row.fields, user_id, order_id)
+            made = self._finished()
+            self._pending = pending = begun
+            self._orders.add((user_id, order_id))
+        else:
+            made = []
+        pending.lines.extend(found[: MAX_LINES - len(pending.lines)])
+        pending.last = row.line
         return made
 
-    def _check_order(self, fields: dict[str, Any]) -> None:
-        if self._at(fields) is None:
+    def _begun(self, fields: dict[str, Any], user_id: str, order_id: str) -> _Pending:
+        at = self._at(fields)
+        if at is None:
             raise _Bad("an order without at", "say when it was made")
-        self._at(fields, "delivered_at")
-        _money(fields, "total")
-        _status(fields)
+        return _Pending(
+            user_id,
+            order_id,
+            at,
+            self._at(fields, "delivered_at"),
+            _money(fields, "total"),
+            _currency(fields),
+            _status(fields),
+            [],
+        )
 
     def _finished(self) -> list[Event]:
         """Return the order whose lines are complete, and what became of it."""
-        pending, self._pending = self._pending, None
-        if pending is None:
+        order, self._pending = self._pending, None
+        if order is None:
             return []
-        fields, line, user_id = pending.first.fields, pending.last, pending.user_id
-        at = self._at(fields)
-        assert at is not None  # _check_order
         made: list[Event] = [
             ev.OrderCompleted(
-                **self._shared(line, user_id, at),
-                order_id=pending.order_id,
-                lines=pending.lines,
-                total=_total(fields, pending.lines),
-                currency=_currency(fields),
+                **self._shared(order.last, order.user_id, order.at),
+                order_id=order.order_id,
+                lines=order.lines,
+                total=_sum(order.lines) if order.total is None else order.total,
+                currency=order.currency,
             )
         ]
-        delivered_at = self._at(fields, "delivered_at")
-        if delivered_at is not None:
-            shared = self._shared(line, user_id, delivered_at, len(made))
-            made.append(ev.OrderDelivered(**shared, order_id=pending.order_id))
-        shared = self._shared(line, user_id, at, len(made))
-        match _status(fields):
-            case "cancelled":
-                made.append(ev.OrderCancelled(**shared, order_id=pending.order_id))
-            case "refunded":
-                made.append(ev.OrderRefunded(**shared, order_id=pending.order_id))
+        if order.delivered_at is not None:
+            shared = self._shared(order.last, order.user_id, order.delivered_at, len(made))
+            made.append(ev.OrderDelivered(**shared, order_id=order.order_id))
+        shared = self._shared(order.last, order.user_id, order.at, len(made))
+        if order.status == "cancelled":
+            made.append(ev.OrderCancelled(**shared, order_id=order.order_id))
+        elif order.status == "refunded":
+            made.append(ev.OrderRefunded(**shared, order_id=order.order_id))
         return made
 
 
@@ -397,7 +384,9 @@ def _guessed(fields: dict[str, Any]) -> Kind:
         return "order"
     if "granted" in fields:
         return "consent"
-    if _ADDRESSES & fields.keys() or any(name.endswith(_OPT_IN) for name in fields):
+    if not fields.keys().isdisjoint(_OF_CUSTOMERS) or any(
+        name.endswith(_OPT_IN) for name in fields
+    ):
         return "customer"
     raise _Bad("it does not say what it is", f"add a column type: {', '.join(KINDS)}")
 
@@ -498,11 +487,10 @@ def _money(fields: dict[str, Any], column: str) -> float | None:
     return found
 
 
-def _total(fields: dict[str, Any], products: list[Line]) -> float | None:
-    told = _money(fields, "total")
-    prices = [line.price for line in products]
-    if told is not None or not products or None in prices:
-        return told
+def _sum(products: list[Line]) -> float | None:
+    """Return what the lines come to; None where a price is missing."""
+    if not products or any(line.price is None for line in products):
+        return None
     return round(sum((line.price or 0.0) * line.quantity for line in products), 2)
 
 

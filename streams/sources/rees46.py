@@ -1,10 +1,10 @@
 """REES46 events (event_time, event_type, product_id ... user_session): view, cart, purchase.
 
 ADDED, by keyed hash: before a user's first record an ``identified`` (zone of three, push, e-mail
-and SMS reachable with .7, .6, .4) and a ``consent changed`` (.9). Prices are the source's own (it names
-no currency), quantity is 1, a product is named by brand and last category. The source has no order
-ids: purchases of one session at one second are one order, told with its last line. There are no
-cart ids, so everybody has the unnamed cart. Times are UTC.
+and SMS reachable with .7, .6, .4) and a ``consent changed`` (.9). Prices are the source's own (it
+names no currency), quantity is 1, a product is named by brand and last category. The source has no
+order ids: purchases of one session at one second are one order, told with its last line. There are
+no cart ids, so everybody has the unnamed cart. Times are UTC.
 """
 
 from collections.abc import Iterator

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import InvalidEvent, Refused
-from streams.sources.files import Slice, opened
+from streams.sources.files import Slice, opened, unpacking
 from streams.sources.reasons import Notes
 
 Cells = Sequence[str]
@@ -84,7 +84,7 @@ def _rows(path: Path, layout: Layout, part: Slice, notes: Notes) -> Iterator[Row
 
 
 def _all_rows(path: Path, layout: Layout, part: Slice, notes: Notes) -> Iterator[Row]:
-    with opened(path) as data:
+    with opened(path) as data, unpacking(path):
         table = csv.reader(TextIOWrapper(data, encoding="utf-8", errors="replace", newline=""))
         header = [name.strip() for name in next(table, [])]
         missing = [name for name in layout.columns if name not in header]

@@ -30,7 +30,8 @@ def tick_times(first_ms: int, last_ms: int, spacing: int | None = None) -> Itera
         yield at
         at += step
     at = _boundary(end + 1, COARSE)
-    while at <= last_ms + AFTERWARDS + COARSE:
+    end = _boundary(last_ms + AFTERWARDS, COARSE)
+    while at <= end:
         yield at
         at += COARSE
 

@@ -20,6 +20,8 @@ from engine.errors import Refused, Unavailable
 TIMEOUT: Final = 2.0
 # MGET of 500 profiles answers with 200 KB; the default of 64 KB reads it in four turns of the loop.
 _READ_SIZE: Final = 256 * 1024
+# redis-py's 100 would answer the 101st lane with an error; lanes bound themselves.
+_MOST: Final = 1_000
 # Errors that end by themselves or by an operator's hand; a script of 6.2 wraps them in its own.
 _AWAY: Final = (
     "LOADING",
@@ -72,6 +74,7 @@ class RedisConnection:
                 socket_connect_timeout=timeout,
                 socket_read_size=_READ_SIZE,
                 protocol=2,
+                max_connections=_MOST,
             )
         except ValueError as wrong:
             message = f"REKINDLE_REDIS is no Redis URL ({wrong}): write redis://host:6379/0."

@@ -1,8 +1,8 @@
 """What loading and committing a chunk costs, per user: `python -m tests.benchmarks.bench_commit`.
 
-Three ways on one server over loopback TCP: ours; redis-py as it comes, whose asyncio client packs in
-Python; and a bare asyncio protocol on hiredis as the floor. Numbers are medians of rounds; CPU is
-that of each process.
+Three ways on one server over loopback TCP: ours; redis-py as it comes, whose asyncio client packs
+in Python; and a bare asyncio protocol on hiredis as the floor. Numbers are medians of rounds; CPU
+is that of each process.
 """
 
 import asyncio

@@ -80,7 +80,10 @@ class TestEveryRenderer:
 
         renderer.render(case, "push", ITEMS)
 
-        assert (msgspec.msgpack.encode(case.profile), msgspec.msgpack.encode(case.trigger)) == before
+        assert (
+            msgspec.msgpack.encode(case.profile),
+            msgspec.msgpack.encode(case.trigger),
+        ) == before
 
     def test_the_content_travels_as_json(self, renderer: Renderer) -> None:
         content = renderer.render(a_case(), "email", ITEMS)

@@ -387,7 +387,7 @@ class TestRedisStore(StoreContract):
             client.config_set("maxmemory", "1")
             try:
                 for commit in (a_whole_commit(1), Commit(1, a_head(2), {"u": b"after"})):
-                    with pytest.raises(Unavailable, match="OOM|maxmemory"):
+                    with pytest.raises(Unavailable, match="maxmemory"):
                         await store.commit(P, OURS, commit)
             finally:
                 client.config_set("maxmemory", "0")
@@ -405,13 +405,13 @@ class TestRedisStore(StoreContract):
     async def test_many_lanes_share_the_pool(self, store: RedisStore) -> None:
         async def one(partition: int) -> None:
             await store.acquire(partition, OURS)
-            for offset in range(5):
+            for offset in range(2):
                 await store.commit(partition, OURS, a_whole_commit(offset))
 
-        await asyncio.gather(*(one(partition) for partition in range(64)))
+        await asyncio.gather(*(one(partition) for partition in range(128)))
 
-        heads = [await store.head(partition) for partition in range(64)]
-        assert heads == [a_head(5)] * 64
+        heads = [await store.head(partition) for partition in range(128)]
+        assert heads == [a_head(2)] * 128
 
 
 @pytest.mark.redis
@@ -458,9 +458,7 @@ class TestRedisItself:
                 await connection.call("INCR", "counted")
             server.resume()
             with redis.Redis.from_url(server.url) as client:
-                deadline = time.monotonic() + 10
-                while len(client.client_list()) > 1 and time.monotonic() < deadline:
-                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(_wait_until_alone, client)
                 assert client.get("counted") in {None, b"1"}
 
             # whether it came through, acquire tells; then the same work goes on
@@ -490,6 +488,14 @@ class TestRedisItself:
             await stranger.close()
             with redis.Redis.from_url(server.url, password="secret") as client:
                 client.config_set("requirepass", "")
+
+
+def _wait_until_alone(client: redis.Redis) -> None:
+    """Until the server has worked off what other connections sent before they were closed."""
+    deadline = time.monotonic() + 10
+    while len(client.client_list()) > 1:
+        assert time.monotonic() < deadline, "the other connections were never closed"
+        time.sleep(0.01)
 
 
 def test_an_address_that_is_none_is_refused() -> None:

@@ -5,11 +5,14 @@ from collections import Counter
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
+from engine.times import HOUR
 from tests.support import mutants, recount
 from tests.support.mutants import Mutant, caught
 from tests.support.strategies import (
     BUSY_GAPS,
+    HEAVY,
     History,
     histories,
     play,
@@ -59,7 +62,6 @@ REACHED = (
     "erased",
     "no_consent",
     "unreachable",
-    "suppressed_address",
     "cap",
     "cooldown",
     "quiet_hours",
@@ -76,6 +78,7 @@ def test_no_history_breaks_a_promise(history: History) -> None:
     recount.check_all(world)
 
 
+@HEAVY
 @given(histories(gaps=BUSY_GAPS, length=16))
 def test_the_index_of_wake_ups_is_the_copy_of_the_profiles_after_every_commit(
     history: History,
@@ -83,27 +86,35 @@ def test_the_index_of_wake_ups_is_the_copy_of_the_profiles_after_every_commit(
     wakes_are_kept(history)
 
 
+HOURS = (HOUR, 2 * HOUR, 5 * HOUR)
+told_back = histories(("added", "added", "outcome"), HOURS, (0,))
+erased = histories(("added", "added", "erased"), HOURS, (0,))
+withdrawn = histories(("added", "added", "withdrawn"), HOURS, (0,))
+
+
 @pytest.mark.parametrize(
-    ("law", "mutant"),
+    ("law", "cases", "mutant"),
     [
-        (caps_hold, mutants.no_caps),
-        (caps_hold, mutants.decisions_not_folded),
-        (caps_hold, mutants.all_judged_before_any_is_charged),
-        (caps_hold, mutants.reports_forget_the_send),
-        (consent_holds, mutants.no_consent),
-        (consent_holds, mutants.erasure_keeps_the_profile),
-        (nobody_is_woken, mutants.no_quiet_hours),
-        (everything_armed_ends_once, mutants.closings_forgotten),
-        (everything_armed_ends_once, mutants.decided_but_still_armed),
-        (propensities_are_probabilities, mutants.propensities_of_the_chosen),
-        (wakes_are_kept, mutants.wakes_not_lowered),
-        (wakes_are_kept, mutants.index_not_written),
-        (every_action_has_its_decision, mutants.closings_of_decisions_forgotten),
+        (caps_hold, talkative(), mutants.no_caps),
+        (caps_hold, talkative(), mutants.decisions_not_folded),
+        (caps_hold, talkative(), mutants.all_judged_before_any_is_charged),
+        (caps_hold, told_back, mutants.reports_forget_the_send),
+        (consent_holds, withdrawn, mutants.no_consent),
+        (consent_holds, erased, mutants.erasure_keeps_the_profile),
+        (nobody_is_woken, talkative(), mutants.no_quiet_hours),
+        (everything_armed_ends_once, talkative(), mutants.closings_forgotten),
+        (everything_armed_ends_once, talkative(), mutants.decided_but_still_armed),
+        (propensities_are_probabilities, talkative(), mutants.propensities_of_the_chosen),
+        (wakes_are_kept, talkative(), mutants.wakes_not_lowered),
+        (wakes_are_kept, talkative(), mutants.index_not_written),
+        (every_action_has_its_decision, talkative(), mutants.decisions_not_written),
     ],
-    ids=lambda value: value.__name__,
+    ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_broken_engine_is_noticed(law: mutants.Law, mutant: Mutant) -> None:
-    caught(law, talkative(), mutant)
+def test_a_broken_engine_is_noticed(
+    law: mutants.Law, cases: SearchStrategy[History], mutant: Mutant
+) -> None:
+    caught(law, cases, mutant)
 
 
 def test_the_strategies_reach_every_reason_of_this_issue() -> None:

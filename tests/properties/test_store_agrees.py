@@ -48,9 +48,7 @@ def test_memory_and_redis_agree_step_by_step(server: RedisServer) -> None:
     class Agreement(StoresAgree):
         url = server.url
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call] # hypothesis leaves it unannotated
-        Agreement, settings=settings(max_examples=60, stateful_step_count=25)
-    )
+    run_state_machine_as_test(Agreement, settings=settings(max_examples=40, stateful_step_count=25))
 
 
 @st.composite

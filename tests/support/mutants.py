@@ -6,6 +6,7 @@ on which a law notices.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -136,7 +137,7 @@ def closings_forgotten() -> AbstractContextManager[None]:
     return replaced(_Step, "_closed", lambda self, event, trigger, reason: None)
 
 
-def closings_of_decisions_forgotten() -> AbstractContextManager[None]:
+def decisions_not_written() -> AbstractContextManager[None]:
     """What is decided is done, and not written down."""
 
     def only_closings(self: _Step, decision: decisions.Decision) -> None:
@@ -181,6 +182,11 @@ def _only_arming(react: Callable[..., Sequence[Any]]) -> Callable[..., list[Any]
     return armed
 
 
+def orders_not_taken_from_carts() -> AbstractContextManager[None]:
+    """What was bought stays in the carts."""
+    return replaced(fold, "_take_from_carts", lambda profile, order: ())
+
+
 def wakes_not_lowered() -> AbstractContextManager[None]:
     """A trigger that becomes due earlier does not wake her earlier."""
 
@@ -194,8 +200,8 @@ def index_not_written() -> AbstractContextManager[None]:
     """Only the first wake-up of a user reaches the index."""
 
     def once(at: Any, commit: Commit) -> None:
-        commit.wakes = {user: wake for user, wake in commit.wakes.items() if user not in at.wakes}
-        _apply(at, commit)
+        fresh = {user: wake for user, wake in commit.wakes.items() if user not in at.wakes}
+        _apply(at, replace(commit, wakes=fresh))
 
     return replaced(MemoryStore, "_apply", staticmethod(once))
 
@@ -263,8 +269,7 @@ def outbox_not_in_the_commit() -> AbstractContextManager[None]:
     """Outgoing records are kept beside the commit, and die with the process."""
 
     def torn(at: Any, commit: Commit) -> None:
-        commit.outbox = []
-        _apply(at, commit)
+        _apply(at, replace(commit, outbox=[]))
 
     return replaced(MemoryStore, "_apply", staticmethod(torn))
 
@@ -272,15 +277,3 @@ def outbox_not_in_the_commit() -> AbstractContextManager[None]:
 def tails_not_read() -> AbstractContextManager[None]:
     """After a crash the outbox is written whole, whatever stands in the topics."""
     return replaced(world.Lane, "_drain", world.Lane._written)
-
-
-def offset_not_in_the_commit() -> AbstractContextManager[None]:
-    """The stored offset stays one commit behind: what was folded is folded again."""
-
-    def behind(at: Any, commit: Commit) -> None:
-        before = at.head
-        _apply(at, commit)
-        if before is not None:
-            at.head.offset = before.offset
-
-    return replaced(MemoryStore, "_apply", staticmethod(behind))

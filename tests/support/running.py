@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import redis
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from engine.events import Event, Tick
@@ -22,6 +23,7 @@ from streams.log import codec
 from streams.log.producer import Producer, Record
 from streams.log.topics import create, partition_of
 from streams.settings import Deployment
+from streams.state.keys import keys_of
 from tests.support.processes import Server, free_port
 
 # Fast enough to test with, slow enough for two busy cores.
@@ -116,6 +118,12 @@ class Shop:
     def values(self, topic: str) -> list[Any]:
         """Return the JSON values of a topic."""
         return [json.loads(record.value) for record in self.read(topic)]
+
+    def folded(self) -> int:
+        """Return the sum of the next offsets of all partitions, as Redis has it."""
+        client = redis.Redis.from_url(self.deployment.redis)
+        found = [client.hget(keys_of(p).meta.decode(), "o") for p in range(self.partitions)]
+        return sum(int(offset or 0) for offset in found)  # type: ignore[arg-type] # sync client
 
     def sent(self) -> list[Any]:
         """Return what the gateway was handed, in order."""

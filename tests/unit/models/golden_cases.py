@@ -13,7 +13,7 @@ from engine.ports import Case
 from engine.profile import Profile
 from engine.times import DAY, HOUR, MINUTE
 from models.features import SCHEMA_HASH, as_dict, vector
-from tests.unit.models.shop import LOCAL, NOW, ask, line, remember, told
+from tests.unit.models.shop import LOCAL, NOW, SHANGHAI, ask, line, remember, told
 
 PATH = Path(__file__).with_name("golden_vectors.json")
 
@@ -28,7 +28,7 @@ def _browser() -> Case:
 
 def _with_cart() -> Case:
     events = [
-        told(ev.Identified, NOW - 40 * DAY, "i", zones=["Asia/Shanghai"], locale="zh-CN"),
+        told(ev.Identified, NOW - 40 * DAY, "i", zones=[SHANGHAI], locale="zh-CN"),
         told(ev.ProductViewed, NOW - 2 * HOUR, "v", product_id="p-1"),
         told(ev.Searched, NOW - 2 * HOUR, "s"),
         told(ev.ProductAdded, NOW - 90 * MINUTE, "a", cart_id="c-1", line=line("p-1", 99.5, 2)),

@@ -1,6 +1,6 @@
 """A small shop for the tests of models: policy, people by folding events, logged decisions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,24 @@ from engine.times import DAY, HOUR, MINUTE, from_iso, iso
 from models.features import SCHEMA_HASH
 
 NOW = from_iso("2026-11-26T14:00:00.000Z")
-LOCAL = UtcTime()
+SHANGHAI = "Asia/Shanghai"
+
+
+class TwoZones(UtcTime):
+    """Everybody lives in Shanghai or in UTC: enough to see whether a zone is looked at."""
+
+    def hour(self, zones: Sequence[str], fallback: str, at: int) -> int:
+        return super().hour((), fallback, at + _offset(zones))
+
+    def weekday(self, zones: Sequence[str], fallback: str, at: int) -> int:
+        return super().weekday((), fallback, at + _offset(zones))
+
+
+def _offset(zones: Sequence[str]) -> int:
+    return 8 * HOUR if SHANGHAI in zones else 0
+
+
+LOCAL = TwoZones()
 
 CAMPAIGN = Campaign(
     id="cart",

@@ -114,7 +114,7 @@ def test_a_new_product_after_an_empty_cart_begins_a_new_episode() -> None:
 
 
 def test_what_a_phone_sends_late_is_not_due_before_it_has_settled() -> None:
-    """Given events of two hours ago in an offline queue, then her order may still be behind them."""
+    """Given events of two hours ago in an offline queue, her order may still be behind them."""
     world = a_world()
     world.event(world.told(ago="2h").added("p-1"))
     (armed,) = world.profile().triggers

@@ -1,4 +1,4 @@
-"""Each guard by itself: what it objects to, whom it binds, and the order in which they are asked."""
+"""Each guard by itself: what it objects to, whom it binds, and in which order they are asked."""
 
 import pkgutil
 from dataclasses import replace

@@ -139,6 +139,17 @@ def test_a_partial_refund_leaves_the_window_and_takes_the_line_out() -> None:
     assert [line.product_id for line in DAY_7.items(world.profile(), trigger)] == ["p-2"]
 
 
+def test_a_partial_refund_does_not_move_it_to_a_zone_she_has_travelled_to() -> None:
+    world = a_world()
+    world.event(world.told().ordered("p-1", "p-2"))
+    before = armed(world)
+    world.wait("1d", step="1h")
+    world.event(world.told().identified(zones=["Europe/Berlin"]))
+    world.wait("1d", step="1h")
+    world.event(world.told().refunded("o-1", "p-1"))
+    assert armed(world) == before
+
+
 def test_refunding_the_last_line_is_a_full_refund() -> None:
     world = a_world()
     world.event(world.told().ordered("p-1", "p-2"))

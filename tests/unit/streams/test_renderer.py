@@ -146,9 +146,7 @@ def test_every_documented_name_is_there() -> None:
         "{{ first_item.quantity }}|{{ more }}|{{ shop }}|{{ locale }}|{{ deep_link }}|"
         "{{ unsubscribe_url }}"
     )
-    content = rendered(
-        a_set(cart__en__push=HEAD + text), items=[Line("p", 2, 1.0, "N"), Line("q")]
-    )
+    content = rendered(a_set(cart__en__push=HEAD + text), items=[Line("p", 2, 1.0, "N"), Line("q")])
 
     start, _, address = content.body.rpartition("|")
     assert start == "2|N|p|2|1|shop|en|https://shop.example/cart"
@@ -214,8 +212,7 @@ def test_content_that_is_no_template_set_is_refused() -> None:
     "attack",
     [
         "{% for i in (1..100000) %}{% for j in (1..100000) %}x{% endfor %}{% endfor %}",
-        "{% assign x = 'aaaaaaaaaa' %}{% for i in (1..900) %}"
-        "{% assign x = x | append: x %}{% endfor %}{{ x }}",
+        "{% assign x = 'aaa' %}{% for i in (1..99) %}{% assign x = x | append: x %}{% endfor %}",
         "{% for i in (1..1000) %}" + "x" * 100 + "{% endfor %}",
         "{{ 'now' | date: '%Y' }}",
         "{% include 'cart/en/sms' %}",

@@ -1,0 +1,223 @@
+"""The decide agent on real Kafka and Redis: whatever happens, the log decides what comes out."""
+
+import time
+
+import pytest
+import redis
+
+from streams.log.reader import POSITION
+from streams.state.keys import keys_of
+from tests.support.agreement import assert_agrees, doubled_in_log, wait_folded
+from tests.support.kafka import KafkaBroker
+from tests.support.redis_server import RedisServer
+from tests.support.running import Shop, shipped, wait_until
+from tests.support.traffic import traffic
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+
+def test_what_comes_out_is_what_the_log_comes_to(shop: Shop) -> None:
+    shop.apply(shipped())
+    shop.load(list(traffic(3_000)))
+
+    with shop.worker("decide"):
+        wait_folded(shop)
+
+    oracle = assert_agrees(shop)
+    assert oracle.events == 3_000
+    assert any(topic.startswith("actions.") for topic, _ in oracle.written)
+    assert doubled_in_log(shop) == 0
+
+
+def test_a_worker_restarted_in_mid_stream_goes_on_where_it_stood(shop: Shop) -> None:
+    shop.apply(shipped())
+    records = list(traffic(3_000))
+    shop.load(records[:1_000])
+    with shop.worker("decide"):
+        wait_folded(shop)
+    shop.load(records[1_000:])
+
+    with shop.worker("decide"):
+        wait_folded(shop)
+
+    assert_agrees(shop)
+    assert doubled_in_log(shop) == 0
+
+
+def test_a_second_worker_takes_partitions_over_and_gives_them_back(shop: Shop) -> None:
+    shop.apply(shipped())
+    records = list(traffic(4_000))
+    shop.load(records[:1_500])
+
+    first = shop.start("decide", REKINDLE_WORKER_ID="first")
+    with shop.worker("decide", REKINDLE_WORKER_ID="second"):
+        wait_until(lambda: '"ok": true' in first.get("/readyz")[1], "the first is ready")
+        shop.load(records[1_500:3_000])
+        wait_folded(shop)
+    shop.load(records[3_000:])
+    wait_folded(shop)
+    first.stop()
+
+    assert_agrees(shop)
+
+
+def test_a_dozen_kills_lose_nothing_and_double_nothing(shop: Shop) -> None:
+    shop.apply(shipped())
+    records = list(traffic(6_000))
+    shop.load(records[:500])
+
+    for kill in range(12):
+        worker = shop.start("decide", ready=False)
+        at = 500 + kill * 400
+        shop.load(records[at : at + 400])
+        before = shop.folded()
+        wait_until(lambda before=before: shop.folded() > before, "some progress")  # type: ignore[misc]
+        worker.kill()
+    shop.load(records[500 + 12 * 400 :])
+    with shop.worker("decide"):
+        wait_folded(shop)
+
+    assert_agrees(shop)
+
+
+def test_what_was_committed_but_not_produced_leaves_with_the_next_owner(shop: Shop) -> None:
+    """As after a crash between commit and produce: the outbox is full, the topics lack its end."""
+    shop.apply(shipped())
+    shop.load(list(traffic(2_000)))
+    with shop.worker("decide"):
+        wait_folded(shop)
+    client = redis.Redis.from_url(shop.deployment.redis)
+    decided = shop.read("decisions")
+    partition = max(range(shop.partitions), key=lambda p: sum(r.partition == p for r in decided))
+    mine = [record for record in decided if record.partition == partition]
+    headers = dict(mine[-1].headers)
+    offset, ordinal = headers[POSITION].decode().split(".")
+    # One entry the log holds already, and one it does not.
+    keys = keys_of(partition)
+    client.delete(keys.outbox)
+    held = {"topic": "decisions", "key": mine[-1].key, "value": mine[-1].value}
+    client.xadd(keys.outbox, held, id=f"{offset}-{ordinal}")
+    missing = {"topic": "decisions", "key": b"u0", "value": b'{"missing":true}'}
+    client.xadd(keys.outbox, missing, id=f"{offset}-{int(ordinal) + 1}")
+
+    with shop.worker("decide"):
+        wait_until(lambda: len(shop.read("decisions")) > len(decided), "the missing one is there")
+
+    now = [record for record in shop.read("decisions") if record.partition == partition]
+    assert [record.value for record in now[len(mine) :]] == [b'{"missing":true}']
+
+
+def test_an_unreadable_record_goes_to_the_dead_letters_and_the_partition_goes_on(
+    shop: Shop,
+) -> None:
+    shop.apply(shipped())
+    records = list(traffic(600))
+    shop.load(records[:300])
+    shop.publish("events", [(b"u1", b"\xff not json"), (b"u2", b'{"type":"no_such"}')])
+    shop.load(records[300:])
+
+    with shop.worker("decide"):
+        wait_folded(shop)
+        letters = wait_until(lambda: shop.read("dead-letters"), "dead letters")
+
+    assert {dict(letter.headers)["reason"] for letter in letters} == {b"undecodable"}
+    assert {letter.value for letter in letters} == {b"\xff not json", b'{"type":"no_such"}'}
+
+
+def test_a_worker_whose_token_was_taken_joins_again_and_goes_on(shop: Shop) -> None:
+    shop.apply(shipped())
+    records = list(traffic(2_000))
+    shop.load(records[:700])
+    client = redis.Redis.from_url(shop.deployment.redis)
+
+    with shop.worker("decide"):
+        wait_folded(shop)
+        for partition in range(shop.partitions):
+            client.hset(keys_of(partition).meta.decode(), "token", "somebody else")
+        shop.load(records[700:])
+        wait_folded(shop)
+
+    assert_agrees(shop)
+
+
+def test_a_store_that_fell_back_is_filled_again_from_the_log(
+    shop: Shop, a_redis: RedisServer
+) -> None:
+    """Redis may lose its last two seconds; the same records are read again, nothing leaves twice."""
+    shop.apply(shipped())
+    records = list(traffic(2_500))
+    shop.load(records[:1_000])
+    client = redis.Redis.from_url(a_redis.url)
+
+    with shop.worker("decide"):
+        wait_folded(shop)
+        older = {key: client.dump(key) for key in client.scan_iter("rk:*")}
+        shop.load(records[1_000:2_000])
+        wait_folded(shop)
+        client.flushall()
+        for key, packed in older.items():
+            client.restore(key, 0, packed)  # type: ignore[arg-type] # sync client
+        shop.load(records[2_000:])
+        wait_folded(shop)
+
+    assert_agrees(shop)
+
+
+def test_a_topic_that_was_created_anew_stops_with_one_sentence(
+    shop: Shop, kafka: KafkaBroker
+) -> None:
+    shop.apply(shipped())
+    shop.load(list(traffic(500)))
+    with shop.worker("decide"):
+        wait_folded(shop)
+    name = shop.prefix + "events"
+    kafka.delete_topics(name)
+    kafka.create_topics({name: shop.partitions}, {})
+    shop.apply(shipped())
+
+    with shop.worker("decide") as worker:
+        status, body = wait_until(
+            lambda: (found := worker.get("/readyz"))[0] == 503 and "re-created" in found[1] and found,
+            "the worker says that the topic was re-created",
+        )
+
+    assert status == 503
+    assert "restore it, or empty this partition's keys in Redis and replay" in body
+
+
+def test_redis_away_for_half_a_minute_costs_time_and_nothing_else(
+    shop: Shop, a_redis: RedisServer
+) -> None:
+    shop.apply(shipped())
+    records = list(traffic(2_000))
+    shop.load(records[:500])
+
+    with shop.worker("decide"):
+        wait_folded(shop)
+        a_redis.stop()
+        gone = time.monotonic()
+        shop.load(records[500:])
+        wait_until(lambda: time.monotonic() - gone > 30, "30 s without Redis")
+        a_redis.start()
+        wait_folded(shop)
+
+    assert_agrees(shop)
+
+
+def test_kafka_away_for_half_a_minute_costs_time_and_nothing_else(
+    own_kafka: KafkaBroker, a_redis: RedisServer, topic_prefix: str
+) -> None:
+    with Shop(own_kafka.bootstrap, a_redis.url, topic_prefix, REKINDLE_CLOCK="source") as shop:
+        shop.apply(shipped())
+        records = list(traffic(2_000))
+        shop.load(records[:500])
+        with shop.worker("decide"):
+            wait_folded(shop)
+            own_kafka.stop()
+            gone = time.monotonic()
+            wait_until(lambda: time.monotonic() - gone > 30, "30 s without Kafka")
+            own_kafka.start()
+            shop.load(records[500:])
+            wait_folded(shop)
+
+        assert_agrees(shop)
