@@ -73,7 +73,7 @@ def messages(count: int, users: int, start: int, seed: int) -> Iterator[tuple[in
         lot = sha256(b"%d.%d" % (seed, number)).digest()
         who, what, kind = (int.from_bytes(lot[i : i + 4], "big") / 2**32 for i in (0, 4, 8))
         # Half of the events come from a tenth of the users, as in shops.
-        user = f"u{int(who * 2 * users / 10 if who < 0.5 else who * users)}"  # noqa: PLR2004
+        user = f"u{int(who * 2 * users / 10 if who < 0.5 else who * users)}"
         product = {
             "product_id": f"p{int(what * 5000)}",
             "name": "Trail running shoe, men, blue",
@@ -219,7 +219,7 @@ class Bench:
 
     def _folded(self) -> int:
         found = [self.redis.hget(keys_of(p).meta, "o") for p in range(PARTITIONS)]
-        return sum(int(offset or 0) for offset in found)  # type: ignore[arg-type] # sync client
+        return sum(int(offset or 0) for offset in found)
 
     async def _end(self, topic: str) -> int:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.deployment.kafka)
@@ -230,7 +230,7 @@ class Bench:
         return sum(ends.values())
 
     def _redis_cpu(self) -> float:
-        used: Mapping[str, Any] = self.redis.info("cpu")  # type: ignore[assignment] # sync client
+        used: Mapping[str, Any] = self.redis.info("cpu")
         return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
 
     def _restart(self) -> float:
@@ -254,8 +254,8 @@ class Bench:
         """Return packed bytes and Redis bytes per profile over a sample of users."""
         packed, used = [], []
         for key in _sample(self.redis.scan_iter("rk:*:u:*", count=1000)):
-            packed.append(int(self.redis.strlen(key)))  # type: ignore[arg-type] # sync client
-            used.append(int(self.redis.memory_usage(key) or 0))  # type: ignore[arg-type]
+            packed.append(int(self.redis.strlen(key)))
+            used.append(int(self.redis.memory_usage(key) or 0))
         packed.sort()
         return {
             "median": median(packed),

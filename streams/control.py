@@ -1,4 +1,4 @@
-"""The operator's hand: artefacts into the compacted topic, settings records into every partition."""
+"""The operator's hand: artefacts into their topic, settings records into every partition."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ class Applied:
     pause: Mapping[str, bool] = field(default_factory=dict)
 
 
-async def apply(  # noqa: PLR0913 - each part may be put in force alone
+async def apply(
     deployment: Deployment,
     *,
     campaigns: bytes | None = None,
@@ -39,7 +39,7 @@ async def apply(  # noqa: PLR0913 - each part may be put in force alone
     """Put artefacts and pauses in force in every partition; raises Unavailable.
 
     Artefacts first, then one settings record per partition: a worker that lacks an artefact holds
-    the partition. May be repeated after a crash between partitions: the same record changes nothing.
+    the partition. May be repeated after a crash in between: the same record changes nothing.
     """
     producer = Producer(deployment.kafka)
     try:
@@ -65,7 +65,7 @@ async def apply(  # noqa: PLR0913 - each part may be put in force alone
 
 
 async def to_every_partition(producer: Producer, deployment: Deployment, value: bytes) -> int:
-    """Append one record without key to every partition of ``events``; returns how many there are."""
+    """Append one record without key to every partition of ``events``; returns their count."""
     topic = deployment.topic_prefix + EVENTS
     count = await producer.partitions(topic)
     if not count:

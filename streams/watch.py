@@ -98,8 +98,8 @@ class Watch(faust.Service):
                 self.recorder.unavailable(service, _SAMPLE)
         if self.ticker is not None:
             gate = self.ticker.gate
-            behind = 0.0 if gate.oldest is None else (self._wall() - gate.oldest) / SECOND
-            self.recorder.tick_gate(is_open=gate.blocking is None, behind=behind)
+            behind = (gate.behind or 0) / SECOND
+            self.recorder.tick_gate(is_open=gate.open_at(self._wall()), behind=behind)
 
     def _lags(self, source: Source) -> None:
         consumer = source.consumer
@@ -129,7 +129,7 @@ class Watch(faust.Service):
                 },
                 without_settings=self._without_settings(),
                 gate_lane=self._gate_lane(),
-                gate_behind=None,
+                gate_behind=self.ticker.gate.behind if self.ticker is not None else None,
                 away=away,
                 halted=tuple(halted(self.sources.values())),
             ),

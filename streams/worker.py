@@ -6,23 +6,29 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from time import time
+from typing import Any, assert_never
 
 import faust
 import mode
 from aiokafka import TopicPartition
+from faust.app.base import BootStrategy
 
 from engine.errors import Refused, Unavailable
 from streams import in_force
-from streams.agents import decide, intake
+from streams.agents import decide, deliver, intake
 from streams.artefacts import KafkaArtefacts
+from streams.delivery.clocks import Clock, TickClock, WallClock
+from streams.delivery.gateways import ConsoleGateway, Gateway, JsonlGateway, WebhookGateway
+from streams.delivery.handover import HandOvers
 from streams.http.app import routes
 from streams.http.server import HttpServer
 from streams.log import topics
 from streams.log.dead_letters import DeadLetters
 from streams.log.producer import Producer, Record
 from streams.log.reader import Reader
-from streams.log.source import Group, Lane, Source
+from streams.log.source import Group, Lane, Source, end_of
 from streams.log.ticks import Gate, Ticker
 from streams.settings import Deployment
 from streams.sources import feedback, segment
@@ -39,13 +45,41 @@ AGENTS = ("intake", "decide", "deliver")
 _DIALECTS = {"segment": segment.parse}
 
 
+def gateways(deployment: Deployment) -> dict[str, Gateway]:
+    """Return who carries which channel; a channel of your own gateway is not among them."""
+    found: dict[str, Gateway] = {}
+    for channel in topics.CHANNELS:
+        wanted = deployment.gateway(channel)
+        match wanted.kind:
+            case "console":
+                found[channel] = ConsoleGateway(sys.stdout)
+            case "jsonl":
+                found[channel] = JsonlGateway(Path(wanted.target))
+            case "webhook":
+                found[channel] = WebhookGateway(wanted.target, _secret(deployment, channel))
+            case "none":
+                pass
+            case _:
+                assert_never(wanted.kind)
+    return found
+
+
+def _secret(deployment: Deployment, channel: str) -> str:
+    secret = deployment.webhook_secret(channel)
+    if secret is None:
+        name = f"REKINDLE_WEBHOOK_SECRET_{channel.upper()}"
+        message = f"{name} is not set: hand-overs to a webhook are signed, so it needs one."
+        raise Refused(message)
+    return secret
+
+
 def now_ms() -> int:
     """Return the wall clock in ms."""
     return int(time() * 1000)
 
 
 async def check(deployment: Deployment) -> None:
-    """Refuse to start where state or log could not be kept; raises Refused with one sentence each."""
+    """Refuse to start where state or log could not be kept; raises Refused, a sentence each."""
     redis = RedisConnection(deployment.redis)
     try:
         await check_redis(redis)
@@ -61,15 +95,16 @@ async def check(deployment: Deployment) -> None:
         raise Refused("\n".join(problems))
 
 
-class _App(faust.App):
+class _NoKafka(BootStrategy):
     """Faust opens no Kafka connection of its own and makes no topic: the sources own consumers."""
 
-    class BootStrategy(faust.App.BootStrategy):
-        """See above."""
+    enable_kafka = False
 
-        enable_kafka = False
-        enable_kafka_consumer = False
-        enable_kafka_producer = False
+
+class _App(faust.App):
+    """A Faust app whose agents iterate channels."""
+
+    BootStrategy = _NoKafka
 
 
 class Worker:
@@ -101,6 +136,7 @@ class Worker:
             topic_disable_leader=True,
         )
         self.sources: dict[str, Source] = {}
+        self.gateways = gateways(deployment)
         parsers = self._parsers()
         self.watch = Watch(list(parsers), topics.CHANNELS, now_ms)
         self.watch.sources = self.sources
@@ -113,22 +149,26 @@ class Worker:
         if "intake" in self.only:
             source = self._source("intake", list(parsers), self._intake_lane(parsers))
             intake.agent(self.app, source)
-            self.app.service(intake.Watermarks(source, self.lanes))
+            self._serve(intake.Watermarks(source, self.lanes))
         if "decide" in self.only:
             events = self.deployment.topic_prefix + topics.EVENTS
             source = self._source("decide", [events], self._decide_lane())
             decide.agent(self.app, source)
             if self.deployment.clock == "live":
-                self.app.service(_TickerLater(self, source, list(parsers)))
+                self._serve(_TickerLater(self, source, list(parsers)))
         if "deliver" in self.only:
-            names = [self.deployment.topic_prefix + topics.ACTIONS + c for c in self._channels()]
+            names = [self.deployment.topic_prefix + topics.ACTIONS + c for c in self.gateways]
             source = self._source("deliver", names, self._deliver_lane())
             deliver.agent(self.app, source)
-        self.app.service(self.artefacts)
-        self.app.service(self.watch)
+        for service in (self.artefacts, self.watch):
+            self._serve(service)
         host, port = self.deployment.http_host, self.deployment.http_port
-        self.app.service(HttpServer(host, port, routes(self.publish, now_ms), self.watch))
-        self.app.service(_Shared(self))
+        self._serve(HttpServer(host, port, routes(self.publish, now_ms), self.watch))
+        self._serve(_Shared(self))
+
+    def _serve(self, service: Any) -> None:
+        """Run a service with the app; Faust types only the class, and takes an instance as well."""
+        self.app.service(service)
 
     def _source(
         self, name: str, names: Sequence[str], make_lane: Callable[[TopicPartition], Lane]
@@ -142,7 +182,7 @@ class Worker:
             fetch_linger=deployment.fetch_linger,
         )
         source = Source(self.app, group, names, make_lane, self.watch.unavailable)
-        self.app.service(source)
+        self._serve(source)
         self.sources[name] = source
         return source
 
@@ -155,9 +195,6 @@ class Worker:
         name = deployment.topic_prefix + topics.FEEDBACK
         parsers[name] = partial(feedback.parse, clock=deployment.clock)
         return parsers
-
-    def _channels(self) -> list[str]:
-        return [c for c in topics.CHANNELS if self.deployment.gateway(c).kind != "none"]
 
     def _intake_lane(self, parsers: dict[str, intake.Parse]) -> Callable[[TopicPartition], Lane]:
         parts = intake.Parts(
@@ -185,17 +222,18 @@ class Worker:
         return lambda at: decide.DecideLane(at, parts)
 
     def _deliver_lane(self) -> Callable[[TopicPartition], Lane]:
+        live = self.deployment.clock == "live"
+        clock: Clock = WallClock(now_ms) if live else TickClock(self.store)
         parts = deliver.Parts(
-            store=self.store,
+            hand_overs=HandOvers(self.store, self.artefacts, clock),
             claims=RedisClaims(self.redis),
-            artefacts=self.artefacts,
+            gateways=self.gateways,
             producer=self.producer,
             reader=self.reader,
             dead_letters=self.dead_letters,
             prefix=self.deployment.topic_prefix,
-            gateways=deliver.gateways(self.deployment, self._channels()),
-            clock=now_ms if self.deployment.clock == "live" else None,
-            commit=lambda own: self.sources["deliver"].commit_now(own),
+            committed=lambda at: self.sources["deliver"].committed(at),  # noqa: PLW0108 - made later
+            commit=lambda at, offset: self.sources["deliver"].commit_now(at, offset),  # noqa: PLW0108
             watch=self.watch.handed_over,
         )
         return lambda at: deliver.DeliverLane(at, parts)
@@ -220,6 +258,8 @@ class _Shared(faust.Service):
         self._worker = worker
 
     async def on_shutdown(self) -> None:
+        for gateway in self._worker.gateways.values():
+            await gateway.close()
         await self._worker.producer.stop()
         await self._worker.reader.stop()
         await self._worker.redis.close()
@@ -249,7 +289,8 @@ class _TickerLater(faust.Service):
                 for partition in range(count)
             ]
             worker.watch.ticker = Ticker(
-                self._source,
+                lambda: decide.lanes(self._source),
+                lambda at: end_of(self._source, at),
                 Gate(worker.lanes, expected),
                 worker.producer,
                 now_ms,
@@ -273,6 +314,8 @@ def run(deployment: Deployment, only: Sequence[str] = AGENTS) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     # mode's own worker, not Faust's: that one draws a spinner on stdout.
-    process = mode.Worker(worker.app, loop=loop, daemon=True, loglevel="WARN", redirect_stdouts=False)
+    process = mode.Worker(
+        worker.app, loop=loop, daemon=True, loglevel="WARN", redirect_stdouts=False
+    )
     process.execute_from_commandline()
     sys.exit(0)

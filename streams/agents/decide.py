@@ -5,7 +5,7 @@ store applies it or refuses, and what must leave goes through the outbox.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from time import perf_counter
@@ -64,6 +64,7 @@ class DecideLane:
         self.next_wake: int | None = None
         self.taken_at = 0
         self._token: str | None = None
+        self._next_token: str | None = None
         self._outbox = Outbox(parts.producer, parts.prefix, at.partition)
         self._acknowledged: OutboxId | None = None
         self._holes = 0
@@ -74,9 +75,10 @@ class DecideLane:
     async def enter(self) -> None:
         """Acquire, check the log, drain what the outbox still holds, stand at the next offset."""
         store, partition = self.parts.store, self.at.partition
-        expected, token = self._token, token_hex(16)
-        head, waiting = await store.acquire(partition, token, expected)
-        self._token = token
+        # The same new token until an answer arrives: a lost reply must not make us our own rival.
+        self._next_token = self._next_token or token_hex(16)
+        head, waiting = await store.acquire(partition, self._next_token, self._token)
+        self._token, self._next_token = self._next_token, None
         bounds = await self.parts.reader.bounds(self.at.topic, partition)
         if head is None:
             head = Head(offset=bounds.begin)
@@ -189,7 +191,7 @@ class DecideLane:
         """Go back for records that were jumped over; refuse when the log does not hold them."""
         self._holes += 1
         bounds = await self.parts.reader.bounds(self.at.topic, self.at.partition)
-        if bounds.begin > self.offset or self._holes > 3:  # noqa: PLR2004 - two seeks may straddle
+        if bounds.begin > self.offset or self._holes > 3:
             message = (
                 f"{self.at.topic}/{self.at.partition} goes on at {found} but {self.offset} was "
                 "never folded: retention removed records before they were read."
@@ -229,6 +231,13 @@ def _crc(record: ConsumerRecord) -> int:
     return codec.crc(record.key, record.value, record.timestamp)
 
 
+def lanes(source: Source) -> Iterator[DecideLane]:
+    """Yield the lanes that are entered and still ours."""
+    for own in list(source.owned.values()):
+        if own.entered and not own.gone and isinstance(own.lane, DecideLane):
+            yield own.lane
+
+
 def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:
     """Make the Faust agent; ``concurrency`` x step time stays below 1 s (A7)."""
 
@@ -240,4 +249,4 @@ def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:
     return decide
 
 
-__all__ = ["DecideLane", "Parts", "agent"]
+__all__ = ["DecideLane", "Parts", "agent", "lanes"]

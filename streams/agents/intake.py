@@ -85,7 +85,7 @@ class IntakeLane:
         records = [record for record in records if record.offset >= self.offset]
         if not records:
             return True
-        runs, letters, kinds = await self._parse(records)
+        runs, letters = await self._parse(records)
         writing = [
             self.parts.producer.run(self.parts.prefix + EVENTS, partition, run)
             for partition, run in runs.items()
@@ -110,12 +110,12 @@ class IntakeLane:
 
     async def _parse(
         self, records: Sequence[ConsumerRecord]
-    ) -> tuple[dict[int, list[Record]], list[tuple[ConsumerRecord, InvalidEvent]], int]:
+    ) -> tuple[dict[int, list[Record]], list[tuple[ConsumerRecord, InvalidEvent]]]:
         parse = self.parts.parsers[self.at.topic]
         count = await self.parts.producer.partitions(self.parts.prefix + EVENTS)
         runs: dict[int, list[Record]] = defaultdict(list)
         letters = []
-        now, made = self.parts.clock(), 0
+        now = self.parts.clock()
         for record in records:
             position = Position(
                 self.at.topic, self.state.generation, self.at.partition, record.offset
@@ -131,8 +131,7 @@ class IntakeLane:
             for event in events:
                 key = event.user_id.encode()
                 runs[partition_of(key, count)].append(Record(key, codec.write(event)))
-                made += 1
-        return runs, letters, made
+        return runs, letters
 
     def watermark(self, end: int | None, polled_at: int | None) -> int | None:
         """Return the time before which everything appended is acknowledged in ``events``.

@@ -45,11 +45,13 @@ def worker(*, only: tuple[str, ...]) -> None:
 def up(*, campaigns: str | None) -> None:
     """Run everything in one process tree: broker, Redis, topics, settings, worker.
 
-    Uses the Kafka and the Redis of the settings where they are set, embedded ones otherwise.
+    Uses the Kafka and the Redis of REKINDLE_KAFKA and REKINDLE_REDIS, or embedded ones when
+    neither is set: those start empty and forget everything.
     """
-    from streams.demo import up as start
+    from streams import up as whole
 
-    start(read(campaigns) if campaigns else None)
+    given = (campaigns, read(campaigns)) if campaigns else None
+    whole.run(given, lambda text: click.echo(text, err=True))
 
 
 @click.command(epilog=example("rekindle demo", "rekindle demo --days 35 --seed 7 --json"))
@@ -64,7 +66,7 @@ def demo(
     *, days: int | None, shoppers: int | None, seed: int, keep: str | None, as_json: bool
 ) -> None:
     """Show the whole product on a small simulated shop; ends by itself."""
-    from streams.demo import run
+    from streams.demo.run import run
 
     run(days=days, shoppers=shoppers, seed=seed, keep=keep, as_json=as_json)
 

@@ -18,7 +18,6 @@ import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from engine.errors import Unavailable
-from streams.demo.embedded import FETCH_WAIT
 from streams.log.producer import Producer
 from streams.log.topics import DEAD_LETTERS, expected
 from streams.replay.recording import Recorder
@@ -27,6 +26,9 @@ Place = tuple[str, int]
 Watch = Callable[[str, ConsumerRecord], None]
 
 _PATIENCE: Final = 30.0
+# ms; it reads 26 partitions, most of them empty, and each empty fetch costs the broker and us CPU
+# that the worker of a small machine needs: at 5 ms a fifth of a core.
+_FETCH_WAIT: Final = 20
 
 
 class Tape:
@@ -65,7 +67,7 @@ class Tape:
             bootstrap_servers=self._bootstrap,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=FETCH_WAIT,
+            fetch_max_wait_ms=_FETCH_WAIT,
         )
         await self._consumer.start()
         self._consumer.assign(list(self._next))

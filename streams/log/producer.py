@@ -39,7 +39,7 @@ class Producer:
         """``bootstrap``: brokers; nothing is connected before the first run."""
         self._bootstrap = bootstrap
         self._timeout = request_timeout_ms
-        self._inner: AIOKafkaProducer | None = None
+        self._inner: Any = None
         self._starting = asyncio.Lock()
         self._writers: dict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -132,9 +132,9 @@ class Producer:
 
     async def stop(self) -> None:
         """Close the connection; what was awaited is written."""
-        inner, self._inner = self._inner, None
-        if inner is not None:
-            await inner.stop()
+        if self._inner is not None:
+            await self._inner.stop()
+            self._inner = None
 
 
 def _put(batch: Any, record: Record) -> bool:

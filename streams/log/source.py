@@ -284,8 +284,8 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
             own.entered = True
             self._room.set()
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Give everything back before the group gives it to others (the protocol is eager)."""
+    async def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
+        """Give everything back before the group gives it to others; the protocol is eager."""
         try:
             await self._drain()
         except Exception as error:  # noqa: BLE001 - crash() takes any
@@ -296,7 +296,8 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         for own in self.owned.values():
             own.gone = True
         end = monotonic() + _DRAIN
-        while any(own.working for own in self.owned.values()) and monotonic() < end:
+        # Polled, because lanes end in many places and this is rare.
+        while any(own.working for own in self.owned.values()) and monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         for own in self.owned.values():
             await own.lane.leave()
@@ -333,16 +334,35 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
             except KafkaError as error:
                 self.log.warning("%s: commit: %r", self.group.name, error)
 
-    async def commit_now(self, own: Owned) -> None:
-        """Commit the offset of one lane and wait for it; raises Unavailable."""
+    async def commit_now(self, at: TopicPartition, offset: int) -> None:
+        """Commit the offset of one partition and wait for it; raises Unavailable."""
+        try:
+            if self.consumer is not None:
+                await self.consumer.commit({at: offset})
+        except (KafkaError, IllegalStateError) as error:
+            message = f"Kafka did not take the offset: {error!r}"
+            raise Unavailable(message) from error
+
+    async def committed(self, at: TopicPartition) -> int | None:
+        """Return the group's offset of a partition; raises Unavailable."""
         if self.consumer is None:
             message = "Kafka: there is no consumer"
             raise Unavailable(message)
         try:
-            await self.consumer.commit({own.lane.at: own.lane.offset})
+            found: int | None = await self.consumer.committed(at)
         except (KafkaError, IllegalStateError) as error:
-            message = f"Kafka did not take the offset: {error!r}"
+            message = f"Kafka did not tell the offset: {error!r}"
             raise Unavailable(message) from error
+        return found
+
+
+def end_of(source: Source, at: TopicPartition) -> int | None:
+    """Return the end of a partition as of the last fetch; None when it is not known."""
+    consumer = source.consumer
+    if consumer is None or at not in consumer.assignment():
+        return None
+    end: int | None = consumer.highwater(at)
+    return end
 
 
 def _twin(group: Group, error: Exception) -> Refused:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import faust
+from aiokafka import TopicPartition
 
 from engine.errors import Unavailable
 from engine.events import Tick
+from engine.ports import Head
 from engine.times import MINUTE, SECOND
-from streams.agents.decide import DecideLane
 from streams.log import codec
 from streams.log.producer import Producer, Record
-from streams.log.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,16 @@ class Watermarks(Protocol):
         ...
 
 
+class TickedLane(Protocol):
+    """What the ticker must know of an owned partition; see the decide agent's lane."""
+
+    at: TopicPartition
+    offset: int
+    head: Head
+    next_wake: int | None
+    taken_at: int
+
+
 class Gate:
     """Whether time may pass: the oldest watermark of all intake lanes is at most 5 s old."""
 
@@ -43,23 +53,22 @@ class Gate:
         self._watermarks = watermarks
         self.expected = list(expected)
         self.oldest: int | None = None
-        self.blocking: str | None = "intake has not reported yet"
+        self.blocking: str | None = None
+        self.behind: int | None = None
 
     async def look(self, now: int) -> None:
-        """Read the watermarks; raises Unavailable."""
+        """Read the watermarks; raises Unavailable. ``blocking`` names the lane that holds time."""
         found = await self._watermarks.watermarks(self.expected)
         silent = [lane for lane, at in zip(self.expected, found, strict=True) if at is None]
         known = [at for at in found if at is not None]
-        self.oldest = min(known, default=None) if not silent else None
+        self.blocking, self.behind, self.oldest = None, None, None
         if silent:
-            topic, partition = silent[0]
-            self.blocking = f"{topic}/{partition} is read by no intake"
-        elif self.oldest is not None and now - self.oldest > BEHIND:
-            topic, partition = self.expected[found.index(self.oldest)]
-            behind = (now - self.oldest) / SECOND
-            self.blocking = f"{topic}/{partition} is {behind:.0f} s behind"
-        else:
-            self.blocking = None
+            self.blocking = _name(silent[0])
+        elif known:
+            self.oldest = min(known)
+            if now - self.oldest > BEHIND:
+                self.blocking = _name(self.expected[found.index(self.oldest)])
+                self.behind = now - self.oldest
 
     def open_at(self, now: int) -> bool:
         """Return whether ticks may be written at ``now``; a look that is too old closes it."""
@@ -72,7 +81,8 @@ class Ticker(faust.Service):
 
     def __init__(
         self,
-        source: Source,
+        lanes: Callable[[], Iterable[TickedLane]],
+        end: Callable[[TopicPartition], int | None],
         gate: Gate,
         producer: Producer,
         clock: Callable[[], int],
@@ -80,9 +90,13 @@ class Ticker(faust.Service):
         spacing: int,
         origin: str,
     ) -> None:
-        """``spacing``: ms between two ticks of a partition; ``origin``: the worker's id."""
+        """``lanes``: what is owned now; ``end``: the end of a partition as last seen, or None.
+
+        ``spacing``: ms between two ticks of a partition; ``origin``: the worker's id.
+        """
         super().__init__()
-        self.source = source
+        self.lanes = lanes
+        self.end = end
         self.gate = gate
         self.producer = producer
         self.clock = clock
@@ -98,7 +112,7 @@ class Ticker(faust.Service):
             try:
                 await self.gate.look(self.clock())
             except Unavailable as error:
-                self.gate.blocking = f"Redis is away: {error}"
+                log.warning("watermarks: %s", error)
             await self.sleep(_GATE_EVERY)
 
     @faust.Service.task
@@ -106,16 +120,11 @@ class Ticker(faust.Service):
         while not self.should_stop:
             now = self.clock()
             if self.gate.open_at(now):
-                for lane in self._lanes():
+                for lane in self.lanes():
                     await self._maybe(lane, now)
             await self.sleep(self.spacing / 1000)
 
-    def _lanes(self) -> Iterable[DecideLane]:
-        for own in list(self.source.owned.values()):
-            if own.entered and not own.gone and isinstance(own.lane, DecideLane):
-                yield own.lane
-
-    async def _maybe(self, lane: DecideLane, now: int) -> None:
+    async def _maybe(self, lane: TickedLane, now: int) -> None:
         partition = lane.at.partition
         flying = self._in_flight.get(partition)
         if flying is not None and lane.offset <= flying:
@@ -137,11 +146,12 @@ class Ticker(faust.Service):
         self._last[partition] = now
         self.written += 1
 
-    def _near_the_end(self, lane: DecideLane, now: int) -> bool:
+    def _near_the_end(self, lane: TickedLane, now: int) -> bool:
         """Return whether the lane stands at the end of its partition or less than 5 s behind."""
-        consumer = self.source.consumer
-        if consumer is None or lane.at not in consumer.assignment():
-            return False
-        end = consumer.highwater(lane.at)
+        end = self.end(lane.at)
         at_end = end is None or lane.offset >= end
         return at_end or now - lane.taken_at <= BEHIND
+
+
+def _name(lane: tuple[str, int]) -> str:
+    return f"{lane[0]}/{lane[1]}"

@@ -96,7 +96,7 @@ async def create(
                 replication_factor=replication,
                 topic_configs=_config(topic),
             )
-            for topic in _all(deployment)
+            for topic in expected()
             if deployment.topic_prefix + topic.name not in there
         ]
         missing += [
@@ -119,10 +119,6 @@ def _accepted(response: object) -> None:
             raise Refused(message)
 
 
-def _all(deployment: Deployment) -> list[Topic]:
-    return expected()
-
-
 def _config(topic: Topic) -> dict[str, str]:
     config = {"message.timestamp.type": "LogAppendTime"}
     if topic.compacted:
@@ -137,9 +133,7 @@ async def check(deployment: Deployment, partitions: int | None = None) -> list[s
     try:
         there = await counts(admin)
         problems = _missing(deployment, there) + _uneven(deployment, there, partitions)
-        if not problems:
-            problems = await _misconfigured(admin, deployment)
-        return problems
+        return problems or await _misconfigured(admin, deployment)
     except KafkaError as error:
         message = f"Kafka at {deployment.kafka} did not describe its topics: {error}."
         raise Unavailable(message) from error
@@ -148,7 +142,7 @@ async def check(deployment: Deployment, partitions: int | None = None) -> list[s
 
 
 def _missing(deployment: Deployment, there: Mapping[str, int]) -> list[str]:
-    names = [deployment.topic_prefix + topic.name for topic in _all(deployment)]
+    names = [deployment.topic_prefix + topic.name for topic in expected()]
     names += [name for name, _ in deployment.sources]
     missing = sorted(set(names) - there.keys())
     if not missing:
@@ -160,7 +154,7 @@ def _uneven(deployment: Deployment, there: Mapping[str, int], asked: int | None)
     prefix = deployment.topic_prefix
     events = asked or there.get(prefix + EVENTS, 0)
     problems = []
-    for topic in _all(deployment):
+    for topic in expected():
         name = prefix + topic.name
         wanted = topic.partitions or events
         wrong = name in there and there[name] != wanted
@@ -174,7 +168,7 @@ def _uneven(deployment: Deployment, there: Mapping[str, int], asked: int | None)
 
 
 async def _misconfigured(admin: AIOKafkaAdminClient, deployment: Deployment) -> list[str]:
-    names = [deployment.topic_prefix + topic.name for topic in _all(deployment)]
+    names = [deployment.topic_prefix + topic.name for topic in expected()]
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     problems = []
     for response in await admin.describe_configs(resources):

@@ -127,7 +127,7 @@ class _PacksInC:
     """Packs a command with hiredis.
 
     redis-py 8.1 does that in its blocking client only; its asyncio client joins the parts in
-    Python: 4 us per user of a chunk, a third of the whole way (tests/benchmarks/bench_commit.py).
+    Python: 3 to 7 us of CPU per user loaded and committed (tests/benchmarks/bench_commit.py).
     """
 
     def pack_command(self, *args: Any) -> list[bytes]:

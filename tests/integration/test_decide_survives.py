@@ -1,13 +1,19 @@
 """The decide agent on real Kafka and Redis: whatever happens, the log decides what comes out."""
 
 import time
+from typing import Any
 
 import pytest
 import redis
 
 from streams.log.reader import POSITION
 from streams.state.keys import keys_of
-from tests.support.agreement import assert_agrees, doubled_in_log, wait_folded
+from tests.support.agreement import (
+    assert_agrees,
+    doubled_in_log,
+    wait_folded,
+    wait_for_progress,
+)
 from tests.support.kafka import KafkaBroker
 from tests.support.redis_server import RedisServer
 from tests.support.running import Shop, shipped, wait_until
@@ -70,8 +76,7 @@ def test_a_dozen_kills_lose_nothing_and_double_nothing(shop: Shop) -> None:
         worker = shop.start("decide", ready=False)
         at = 500 + kill * 400
         shop.load(records[at : at + 400])
-        before = shop.folded()
-        wait_until(lambda before=before: shop.folded() > before, "some progress")  # type: ignore[misc]
+        wait_for_progress(shop)
         worker.kill()
     shop.load(records[500 + 12 * 400 :])
     with shop.worker("decide"):
@@ -86,7 +91,7 @@ def test_what_was_committed_but_not_produced_leaves_with_the_next_owner(shop: Sh
     shop.load(list(traffic(2_000)))
     with shop.worker("decide"):
         wait_folded(shop)
-    client = redis.Redis.from_url(shop.deployment.redis)
+    client: Any = redis.Redis.from_url(shop.deployment.redis)
     decided = shop.read("decisions")
     partition = max(range(shop.partitions), key=lambda p: sum(r.partition == p for r in decided))
     mine = [record for record in decided if record.partition == partition]
@@ -143,7 +148,7 @@ def test_a_worker_whose_token_was_taken_joins_again_and_goes_on(shop: Shop) -> N
 def test_a_store_that_fell_back_is_filled_again_from_the_log(
     shop: Shop, a_redis: RedisServer
 ) -> None:
-    """Redis may lose its last two seconds; the same records are read again, nothing leaves twice."""
+    """Redis may lose its last two seconds: they are read again, and nothing leaves twice."""
     shop.apply(shipped())
     records = list(traffic(2_500))
     shop.load(records[:1_000])
@@ -151,12 +156,12 @@ def test_a_store_that_fell_back_is_filled_again_from_the_log(
 
     with shop.worker("decide"):
         wait_folded(shop)
-        older = {key: client.dump(key) for key in client.scan_iter("rk:*")}
+        older: dict[bytes, Any] = {key: client.dump(key) for key in client.scan_iter("rk:*")}
         shop.load(records[1_000:2_000])
         wait_folded(shop)
         client.flushall()
         for key, packed in older.items():
-            client.restore(key, 0, packed)  # type: ignore[arg-type] # sync client
+            client.restore(key, 0, packed)
         shop.load(records[2_000:])
         wait_folded(shop)
 
@@ -177,7 +182,9 @@ def test_a_topic_that_was_created_anew_stops_with_one_sentence(
 
     with shop.worker("decide") as worker:
         status, body = wait_until(
-            lambda: (found := worker.get("/readyz"))[0] == 503 and "re-created" in found[1] and found,
+            lambda: (
+                (found := worker.get("/readyz"))[0] == 503 and "re-created" in found[1] and found
+            ),
             "the worker says that the topic was re-created",
         )
 

@@ -14,18 +14,9 @@ from engine.events import Event, Position, Record, SettingsRecord, Tick
 from engine.pipeline import chunks
 from tests.support import mutants
 from tests.support.mutants import caught
+from tests.support.recount import Result, canonical
 from tests.support.strategies import BUSY_GAPS, HEAVY, History, histories, play, talkative
 from tests.support.world import World
-
-Result = tuple[dict[str, bytes], list[str], list[str]]
-
-
-def canonical(world: World) -> Result:
-    """Return profiles, decisions and actions as the integration test compares them: without pos."""
-    made = [msgspec.structs.replace(decision, pos="") for decision in world.decisions]
-    made.sort(key=lambda d: (d.at, d.user_id, d.decision_id))
-    sent = sorted(world.sent, key=lambda action: (action.delivery.created_at, action.action_id))
-    return world.profiles(), [repr(decision) for decision in made], [repr(each) for each in sent]
 
 
 def assert_same(one: Result, other: Result) -> None:

@@ -10,10 +10,10 @@ from hypothesis.strategies import SearchStrategy
 
 from engine.events import ConsentChanged, Erased, Record, SettingsRecord, Tick
 from engine.times import DAY, HOUR, MINUTE, from_iso
-from tests.properties.test_replay import canonical
 from tests.support import mutants
 from tests.support.builders import START, Told
 from tests.support.mutants import caught
+from tests.support.recount import canonical
 from tests.support.strategies import BUSY_GAPS, HEAVY, USERS, History, histories, play, talkative
 from tests.support.world import World
 
@@ -104,9 +104,8 @@ def the_erased_stay_silent(history: History) -> None:
         world.write(record)
         if isinstance(record, Erased):
             erased[record.user_id] = max(record.occurred_at, erased.get(record.user_id, 0))
-        elif isinstance(record, ConsentChanged) and record.granted:
-            if record.occurred_at > erased.get(record.user_id, record.occurred_at):
-                del erased[record.user_id]
+        elif isinstance(record, ConsentChanged) and _brings_back(record, erased):
+            del erased[record.user_id]
         for user in erased:
             stub = world.profile(user)
             assert stub.erased_at, "the stub says when"
@@ -115,6 +114,10 @@ def the_erased_stay_silent(history: History) -> None:
             assert not world.addresses(user).by_channel, "her addresses are kept"
         for action in world.sent[spoken:]:
             assert action.user_id not in erased, "an erased user was spoken to"
+
+
+def _brings_back(told: ConsentChanged, erased: dict[str, int]) -> bool:
+    return told.granted and told.occurred_at > erased.get(told.user_id, told.occurred_at)
 
 
 silencing = histories(

@@ -11,6 +11,12 @@ def wait_folded(shop: Shop, seconds: float = 90.0) -> None:
     wait_until(lambda: shop.folded() >= end, f"all {end} records folded", seconds)
 
 
+def wait_for_progress(shop: Shop) -> None:
+    """Wait until some partition has gone on."""
+    before = shop.folded()
+    wait_until(lambda: shop.folded() > before, "some progress")
+
+
 def assert_agrees(shop: Shop) -> Expected:
     """Nothing lost, nothing doubled, nothing in another order; profiles and wake-ups equal.
 

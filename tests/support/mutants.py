@@ -132,6 +132,15 @@ def carts_by_arrival() -> AbstractContextManager[None]:
     return replaced(fold, "_ordered_since", lambda profile, cart, product_id, at: False)
 
 
+def prices_by_arrival() -> AbstractContextManager[None]:
+    """The price that arrives last stands, whenever it was told."""
+
+    def last(held: Any, line: Any, at: int) -> None:
+        held.price, held.name, held.currency = line.price, line.name, line.currency
+
+    return replaced(fold, "_describe", last)
+
+
 def closings_forgotten() -> AbstractContextManager[None]:
     """What an event ends leaves no record."""
     return replaced(_Step, "_closed", lambda self, event, trigger, reason: None)
@@ -165,7 +174,7 @@ def reasons_not_rechecked() -> AbstractContextManager[None]:
 
     @contextmanager
     def deaf() -> Iterator[None]:
-        rule = TRIGGERS["cart_abandonment"]
+        rule = type(TRIGGERS["cart_abandonment"])
         with (
             replaced(_Step, "_ended", lambda self, profile, trigger, policy: (None, "disarm")),
             replaced(rule, "react", _only_arming(rule.react)),

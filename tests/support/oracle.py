@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 from aiokafka import ConsumerRecord
@@ -101,6 +102,6 @@ def stored(url: str, partitions: int) -> Expected:
                 value = client.get(key)
                 assert isinstance(value, bytes)
                 into[partition, key[len(prefix) :].decode()] = value
-        for user, wake in client.zrange(keys.wakes, 0, -1, withscores=True):  # type: ignore[union-attr]
-            found.wakes[partition, user.decode()] = int(wake)
+        wakes: Any = client.zrange(keys.wakes.decode(), 0, -1, withscores=True)
+        found.wakes |= {(partition, user.decode()): int(wake) for user, wake in wakes}
     return found

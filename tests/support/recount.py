@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from engine import events as ev
 from engine.actions import Action
 from engine.decisions import Decision
@@ -92,7 +94,9 @@ class Person:
             self.consents[channel] = at, granted
 
     def agrees(self, channel: str) -> bool:
-        """Return whether her last word that covers the channel was yes."""
+        """Return whether her last word was yes; a general yes never lifts a channel's own no."""
+        if not self.consents.get(channel, (0, True))[1]:
+            return False
         words = [word for key, word in self.consents.items() if key in (channel, "*")]
         return max(words, key=lambda word: (word[0], not word[1]))[1] if words else False
 
@@ -138,6 +142,17 @@ def _charge(decision: Decision, at: int) -> Charge:
     assert decision.channel is not None
     assert decision.action_id is not None
     return Charge(at, decision.channel, decision.action_id, decision.withheld, dry)
+
+
+Result = tuple[dict[str, bytes], list[str], list[str]]
+
+
+def canonical(world: World) -> Result:
+    """Return profiles, decisions and actions as replays are compared: sorted, without ``pos``."""
+    made = [msgspec.structs.replace(decision, pos="") for decision in world.decisions]
+    made.sort(key=lambda d: (d.at, d.user_id, d.decision_id))
+    sent = sorted(world.sent, key=lambda action: (action.delivery.created_at, action.action_id))
+    return world.profiles(), [repr(decision) for decision in made], [repr(each) for each in sent]
 
 
 # --- the checkers -------------------------------------------------------------------------------

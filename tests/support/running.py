@@ -123,7 +123,7 @@ class Shop:
         """Return the sum of the next offsets of all partitions, as Redis has it."""
         client = redis.Redis.from_url(self.deployment.redis)
         found = [client.hget(keys_of(p).meta.decode(), "o") for p in range(self.partitions)]
-        return sum(int(offset or 0) for offset in found)  # type: ignore[arg-type] # sync client
+        return sum(int(offset or 0) for offset in found)
 
     def sent(self) -> list[Any]:
         """Return what the gateway was handed, in order."""

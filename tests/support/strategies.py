@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from engine.events import Event, OutcomeType, Position, Record, Tick
+from engine.events import Event, Line, OutcomeType, Position, Record, Tick
 from engine.policy import Campaign, Cap, Policy, QuietHours
 from engine.times import DAY, HOUR, MINUTE, SECOND
 from tests.support.builders import (
@@ -201,6 +201,37 @@ def talkative() -> SearchStrategy[History]:
     kinds = (*kinds, *whoever, "removed_all", "removed_all", "emptied", "bounced")
     return histories(kinds, (MINUTE, 20 * MINUTE, HOUR, HOUR, 5 * HOUR, DAY), (0,))
 
+
+def any_events() -> SearchStrategy[Event]:
+    """Any event with any values its types allow, related to nothing."""
+    return st.one_of([_any_of(kind) for kind in get_args(Event)])
+
+
+def _any_of(kind: type[Event]) -> SearchStrategy[Event]:
+    """Build from every field: Hypothesis would take the factory of a default for a value."""
+    hints = get_type_hints(kind)
+    return st.builds(kind, **{name: _ANY[hint] for name, hint in hints.items()})
+
+
+_TEXT: Final = st.text(max_size=8)
+_MONEY: Final = st.floats(-1e9, 1e9)
+_HUGE: Final = st.integers(-(2**60), 2**60)
+_LINE: Final = st.builds(Line, _TEXT, _HUGE, st.none() | _MONEY, _TEXT, _TEXT)
+_ANY: Final[dict[Any, SearchStrategy[Any]]] = {
+    int: st.integers(-(2**53), 2**53),
+    int | None: st.none() | _HUGE,
+    bool: st.booleans(),
+    str: _TEXT,
+    str | None: st.none() | _TEXT,
+    float | None: st.none() | _MONEY,
+    Line: _LINE,
+    list[Line]: st.lists(_LINE, max_size=20),
+    list[Line] | None: st.none() | st.lists(_LINE, max_size=20),
+    list[str] | None: st.none() | st.lists(_TEXT, max_size=10),
+    dict[str, str]: st.dictionaries(_TEXT, _TEXT, max_size=4),
+    Position | None: st.none() | st.builds(Position, _TEXT, *[st.integers(0, 2**40)] * 4),
+    OutcomeType: st.sampled_from(get_args(OutcomeType)),
+}
 
 # --- realising ----------------------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
 """Traffic with known content: a few hundred shoppers, every kind of event, loader ticks."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from engine import events as ev
 from engine.draws import draw
-from engine.times import HOUR, MINUTE, SECOND
+from engine.times import MINUTE, SECOND
 
 START = 1_767_229_200_000  # 2026-01-01 01:00 UTC, 09:00 in Shanghai
 
@@ -12,7 +13,7 @@ START = 1_767_229_200_000  # 2026-01-01 01:00 UTC, 09:00 in Shanghai
 def traffic(
     count: int, *, users: int = 200, source: str = "traffic", start: int = START
 ) -> Iterator[ev.Event | ev.Tick]:
-    """Yield ``count`` events two seconds apart with a tick every five minutes, and five hours more."""
+    """Yield ``count`` events two seconds apart, a tick every five minutes, and five hours more."""
     at = start
     for number in range(count):
         at += 2 * SECOND
@@ -25,9 +26,11 @@ def traffic(
 
 
 def _event(number: int, users: int, source: str, at: int) -> ev.Event:
-    lot = lambda purpose: draw("traffic", source, purpose, str(number))  # noqa: E731
+    def lot(purpose: str) -> float:
+        return draw("traffic", source, purpose, str(number))
+
     user = f"u{int(lot('user') * users)}"
-    common = {
+    common: dict[str, Any] = {
         "event_id": f"{source}-{number}",
         "user_id": user,
         "occurred_at": at - (int(lot("late") * 40) * MINUTE if lot("is late") < 0.1 else 0),
@@ -53,6 +56,3 @@ def _event(number: int, users: int, source: str, at: int) -> ev.Event:
         channel = "push" if kind < 0.91 else "email"
         return ev.ConsentChanged(**common, channel=channel, granted=lot("yes") < 0.9, basis="app")
     return ev.Active(**common, name="Application Opened")
-
-
-LONGEST = 5 * HOUR

@@ -174,6 +174,13 @@ def test_a_wrong_setting_is_refused_before_anything_else(path: tuple[str, ...]) 
     assert shown.stderr == "REKINDLE_KAFA is no setting: did you mean REKINDLE_KAFKA?\n"
 
 
+def test_up_takes_both_servers_or_none() -> None:
+    shown = rekindle("up", env={"REKINDLE_KAFKA": NOWHERE["REKINDLE_KAFKA"]})
+
+    assert shown.exit_code == 1
+    assert "set REKINDLE_REDIS too" in shown.stderr
+
+
 # --- settings ------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from engine import events as ev
 from engine.errors import InvalidEvent
 from engine.events import Event, Line, Position
+from engine.fold import Memory, fold
+from engine.profile import Profile
 from engine.times import HOUR, MINUTE, SECOND, iso
 from streams.log import codec
 from streams.sources import event_times, segment
@@ -608,6 +610,24 @@ def test_a_stamped_preference_covers_every_channel(
 @pytest.mark.parametrize("consent", [None, {}, {"categoryPreferences": {"analytics": True}}, 1])
 def test_preferences_that_do_not_name_marketing_say_nothing(consent: object) -> None:
     assert len(parse(identify({}, context={"consent": consent}))) == 1
+
+
+def test_a_stamped_preference_does_not_undo_an_unsubscribe() -> None:
+    stamp = {"consent": {"categoryPreferences": {"marketing": True}}}
+    profile = Profile()
+    messages = [
+        identify({"email_opt_in": True}, timestamp=iso(AT)),
+        track("Unsubscribed", messageId="m-2", timestamp=iso(AT + SECOND)),
+        track("Product Added", PRODUCT, messageId="m-3", timestamp=iso(NOW), context=stamp),
+    ]
+    for message in messages:
+        for event in parse(message):
+            fold(profile, None, event, Memory())
+    email, push = profile.consent("marketing", "email"), profile.consent("marketing", "push")
+    assert email is not None
+    assert not email.granted
+    assert push is not None
+    assert push.granted
 
 
 # --- messages of others, and of ours ------------------------------------------------------------

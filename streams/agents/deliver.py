@@ -1,0 +1,151 @@
+"""The deliver agent: from ``actions.*`` through a gateway to a person, and back as feedback.
+
+Per action: judge once more, claim, commit the consumer's offset, call, report. A crash before the
+call never sends twice, and one after it leaves a claim that is walked first on assignment.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from aiokafka import ConsumerRecord, TopicPartition
+from faust.types import StreamT
+
+from engine.errors import InvalidEvent, Unavailable
+from engine.ports import Claims, OutboxId
+from streams.delivery import handover
+from streams.delivery.feedback import Feedback, encode
+from streams.delivery.gateways import Gateway
+from streams.delivery.handover import ActionRecord, HandOvers, Proceed, Refusal
+from streams.log.dead_letters import DeadLetters
+from streams.log.producer import Producer, Record
+from streams.log.reader import Reader, position_of
+from streams.log.source import Source
+from streams.log.topics import ACTIONS, FEEDBACK, partition_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every lane of deliver works with; ``gateways`` by channel.
+
+    ``committed`` and ``commit`` read and write the group's offset of a partition.
+    """
+
+    hand_overs: HandOvers
+    claims: Claims
+    gateways: Mapping[str, Gateway]
+    producer: Producer
+    reader: Reader
+    dead_letters: DeadLetters
+    prefix: str
+    committed: Callable[[TopicPartition], Awaitable[int | None]]
+    commit: Callable[[TopicPartition, int], Awaitable[None]]
+    watch: Callable[[str, str], None]
+
+
+class DeliverLane:
+    """The work on one partition of one channel's actions."""
+
+    def __init__(self, at: TopicPartition, parts: Parts) -> None:
+        """Nothing is touched before :meth:`enter`."""
+        self.at = at
+        self.offset = 0
+        self.halted: str | None = None
+        self.parts = parts
+        self.channel = at.topic.removeprefix(parts.prefix + ACTIONS)
+        self.gateway = parts.gateways[self.channel]
+        self._last: OutboxId | None = None
+
+    async def enter(self) -> None:
+        """Go on after the committed offset; finish first what was begun and never answered."""
+        parts, partition = self.parts, self.at.partition
+        bounds = await parts.reader.bounds(self.at.topic, partition)
+        committed = await parts.committed(self.at)
+        self.offset = bounds.begin if committed is None else max(committed, bounds.begin)
+        self._last = None
+        if bounds.begin < self.offset <= bounds.end:
+            before = await parts.reader.record(self.at.topic, partition, self.offset - 1)
+            self._last = position_of(before)
+        for begun in await parts.claims.begun(partition, self.channel):
+            feedback = await parts.hand_overs.settle(self.gateway, partition, begun)
+            await self._report(feedback)
+            await parts.claims.answered(partition, self.channel, begun.action_id)
+
+    async def step(self, records: Sequence[ConsumerRecord]) -> bool:
+        """Hand over one action after the other; the offset moves with each."""
+        for record in records:
+            if record.offset < self.offset:
+                continue
+            if not self._repeated(record):
+                await self._take(record)
+            self.offset = record.offset + 1
+        return True
+
+    def _repeated(self, record: ConsumerRecord) -> bool:
+        """Apply the readers' rule: what is not above the last position was there before."""
+        at = position_of(record)
+        if at is not None and self._last is not None and at <= self._last:
+            self.parts.watch(self.channel, "claimed")
+            return True
+        self._last = at or self._last
+        return False
+
+    async def _take(self, record: ConsumerRecord) -> None:
+        try:
+            read = handover.read(self.at.partition, record.value or b"", _cause(record))
+        except InvalidEvent as error:
+            await self.parts.dead_letters.write([(record, error)])
+            self.parts.watch(self.channel, error.reason)
+            return
+        judged = await self.parts.hand_overs.judge(read)
+        if isinstance(judged, Refusal):
+            await self._report(judged.feedback)
+            return
+        await self._hand_over(record, read, judged)
+
+    async def _hand_over(
+        self, record: ConsumerRecord, read: ActionRecord, proceed: Proceed
+    ) -> None:
+        claims, partition = self.parts.claims, self.at.partition
+        if not await claims.claim(partition, self.channel, proceed.hand_over, proceed.keep):
+            self.parts.watch(self.channel, "claimed")
+            return
+        try:
+            await self.parts.commit(self.at, record.offset + 1)
+        except Unavailable as error:
+            # The claim alone already keeps it from being sent twice; the offset only saves a walk.
+            log.warning("%s: %s", self.at, error)
+        feedback = await self.parts.hand_overs.call(self.gateway, proceed)
+        await self._report(feedback)
+        await claims.answered(partition, self.channel, read.action.action_id)
+
+    async def _report(self, feedback: Feedback) -> None:
+        topic = self.parts.prefix + FEEDBACK
+        key = feedback.user_id.encode()
+        count = await self.parts.producer.partitions(topic)
+        record = Record(key, encode(feedback))
+        await self.parts.producer.run(topic, partition_of(key, count), [record])
+        self.parts.watch(self.channel, feedback.type)
+
+    async def leave(self) -> None:
+        """Nothing is left to flush: every report is awaited."""
+
+
+def _cause(record: ConsumerRecord) -> int | None:
+    at = position_of(record)
+    return None if at is None else at.offset
+
+
+def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:
+    """Make the Faust agent."""
+
+    @app.agent(source.channel, concurrency=concurrency, name="rekindle.deliver")
+    async def deliver(stream: StreamT[Any]) -> None:
+        async for own, records in stream:
+            await source.work(own, records)
+
+    return deliver

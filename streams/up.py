@@ -1,0 +1,68 @@
+"""Everything in one process tree: the servers that are not set, topics, settings, one worker."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from engine.errors import Refused
+from streams import worker
+from streams.applying import put_in_force
+from streams.demo.embedded import FETCH_WAIT, EmbeddedBroker, EmbeddedRedis
+from streams.log import topics
+from streams.log.reader import Reader
+from streams.settings import Deployment, shown
+
+
+def run(campaigns: tuple[str, bytes] | None, say: Callable[[str], None]) -> None:
+    """Run until a signal ends it; embedded servers end with it and forget everything.
+
+    ``campaigns``: name and content of a file to put in force; None = the shipped one, unless some
+    campaigns file was applied to this Kafka before. Raises Refused and Unavailable.
+    """
+    set_ = {row.name for row in shown() if row.origin == "environment"}
+    with ExitStack() as servers:
+        ours: dict[str, str] = {}
+        if "REKINDLE_KAFKA" not in set_:
+            broker = servers.enter_context(EmbeddedBroker())
+            ours |= {"KAFKA": broker.bootstrap, "EMBEDDED": "yes", "FETCH_WAIT": f"{FETCH_WAIT}ms"}
+        if "REKINDLE_REDIS" not in set_:
+            if "REKINDLE_KAFKA" in set_:
+                message = (
+                    "An embedded Redis starts empty and would read your Kafka from its beginning: "
+                    "set REKINDLE_REDIS too, or neither."
+                )
+                raise Refused(message)
+            ours["REDIS"] = servers.enter_context(EmbeddedRedis()).url
+        deployment = Deployment.from_env(Deployment.of_child(**ours))
+        summary = asyncio.run(_prepare(deployment, campaigns))
+        for line in _said(deployment, summary):
+            say(line)
+        worker.run(deployment)
+
+
+async def _prepare(deployment: Deployment, campaigns: tuple[str, bytes] | None) -> str:
+    """Make what is missing; returns what was put in force, empty when something was already."""
+    if not deployment.embedded:
+        await topics.create(deployment)
+        if campaigns is None and await _applied_before(deployment):
+            return ""
+    applied = await put_in_force(deployment, campaigns=campaigns)
+    return applied.summary
+
+
+async def _applied_before(deployment: Deployment) -> bool:
+    reader = Reader(deployment.kafka, fetch_wait_ms=deployment.fetch_wait)
+    try:
+        begin, end = await reader.bounds(deployment.topic_prefix + topics.ARTEFACTS, 0)
+    finally:
+        await reader.stop()
+    return end > begin
+
+
+def _said(deployment: Deployment, summary: str) -> list[str]:
+    kind = "embedded, forgotten at the end" if deployment.embedded else "yours"
+    return [
+        f"Kafka {deployment.kafka} ({kind}), HTTP http://{deployment.http}",
+        f"in force: {summary or 'what was applied before'}",
+        "Ctrl-C ends it.",
+    ]
