@@ -253,16 +253,10 @@ class Profile(Struct, array_like=True):
         return None
 
     def consent(self, purpose: str, channel: str) -> Consent | None:
-        """Return the last word that covers the channel; of two equally old ones, the refusal.
-
-        A grant for every channel never lifts the refusal of one: web clients stamp their general
-        preference on event after event, and an unsubscribe must outlive that.
-        """
+        """Return the last word that covers the channel; of two equally old ones, the refusal."""
         last = None
         for consent in self.consents:
             if consent.purpose == purpose and consent.channel in (channel, "*"):
-                if consent.channel == channel and not consent.granted:
-                    return consent
                 newer = last is None or consent.at > last.at
                 if newer or (last is not None and consent.at == last.at and not consent.granted):
                     last = consent

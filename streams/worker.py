@@ -5,7 +5,6 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from time import time
 from typing import Any, assert_never
@@ -16,7 +15,7 @@ from aiokafka import TopicPartition
 from faust.app.base import BootStrategy
 
 from engine.errors import Refused, Unavailable
-from streams import in_force
+from streams import in_force, sources
 from streams.agents import decide, deliver, intake
 from streams.artefacts import KafkaArtefacts
 from streams.delivery.clocks import Clock, TickClock, WallClock
@@ -31,7 +30,6 @@ from streams.log.reader import Reader
 from streams.log.source import Group, Lane, Source, end_of
 from streams.log.ticks import Gate, Ticker
 from streams.settings import Deployment
-from streams.sources import feedback, segment
 from streams.state.claims import RedisClaims
 from streams.state.connection import RedisConnection
 from streams.state.lanes import IntakeLanes
@@ -42,7 +40,6 @@ from streams.watch import Watch
 log = logging.getLogger(__name__)
 
 AGENTS = ("intake", "decide", "deliver")
-_DIALECTS = {"segment": segment.parse}
 
 
 def gateways(deployment: Deployment) -> dict[str, Gateway]:
@@ -188,12 +185,13 @@ class Worker:
 
     def _parsers(self) -> dict[str, intake.Parse]:
         deployment = self.deployment
+        follow = deployment.clock == "source"
         parsers: dict[str, intake.Parse] = {
-            topic: partial(_DIALECTS[dialect], clock=deployment.clock)
+            topic: sources.parser(dialect, source_clock=follow)
             for topic, dialect in deployment.sources
         }
         name = deployment.topic_prefix + topics.FEEDBACK
-        parsers[name] = partial(feedback.parse, clock=deployment.clock)
+        parsers[name] = sources.parser(sources.FEEDBACK, source_clock=follow)
         return parsers
 
     def _intake_lane(self, parsers: dict[str, intake.Parse]) -> Callable[[TopicPartition], Lane]:

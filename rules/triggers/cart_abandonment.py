@@ -48,7 +48,10 @@ class CartAbandonment:
     def _armed(self, profile: Profile, event: Event, cart_id: str, context: Context) -> Trigger:
         campaign = context.campaign
         old = profile.trigger(campaign.id, self.kind, cart_id)
-        armed_at = edited_at = event.occurred_at
+        cart = profile.cart(cart_id)
+        # What touched the cart may have arrived before what first filled it.
+        changed_at = cart.changed_at if cart is not None else 0
+        armed_at, edited_at = event.occurred_at, max(event.occurred_at, changed_at)
         told_at, episode = event.received_at, event.event_id
         if old is not None:
             armed_at, edited_at = min(old.armed_at, armed_at), max(old.edited_at, edited_at)

@@ -119,6 +119,7 @@ async def _played(asked: _Asked) -> story.Outcome:
         recount=told,
         truth=shop.effect("cart", _CART_WINDOW),
         folder=asked.keep,
+        witness=_witness(asked.folder),
     )
 
 
@@ -228,6 +229,13 @@ async def _replayed(folder: Path) -> Result:
     result = await replay(recorded(folder), options)
     (folder / "armed.json").write_bytes(orjson.dumps(result.report.armed))
     return result
+
+
+def _witness(folder: Path) -> str:
+    """Return somebody who was sent something, else anybody there is a decision about."""
+    about = [orjson.loads(line) for line in (folder / f"{DECISIONS}.jsonl").open("rb")]
+    sent = [decision for decision in about if decision["outcome"] == "send"]
+    return str((sent or about or [{"user_id": ""}])[0]["user_id"])
 
 
 def _same_decisions(folder: Path) -> bool:

@@ -17,7 +17,8 @@ class Outcome:
     """Everything the story is told from.
 
     ``kinds``: trigger kind by campaign; ``due``: triggers that became due, by campaign;
-    ``replayed``: whether a replay of the recorded log decided the same, byte for byte.
+    ``replayed``: whether a replay of the recorded log decided the same, byte for byte; ``folder``
+    as it was asked for, None = not kept; ``witness``: somebody about whom there is a decision.
     """
 
     seed: int
@@ -32,6 +33,7 @@ class Outcome:
     recount: Recount
     truth: Effect
     folder: str | None
+    witness: str
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
@@ -168,11 +170,12 @@ def _effect(lift: Lift | None, truth: Effect) -> str:
 
 def _next(outcome: Outcome) -> Iterator[str]:
     if outcome.folder is None:
-        yield "Next: rekindle demo --keep demo-run     keeps the run, to replay it and to ask why"
+        yield "Next: rekindle demo --keep demo-run   keeps the run, to replay it and to ask why"
         return
     yield "Next:"
+    yield f"  rekindle user why {outcome.witness} --from {outcome.folder}/decisions.jsonl"
     yield f"  rekindle replay {outcome.folder} --campaigns my-campaigns.toml"
-    yield f"  rekindle user why shopper-0007 --from {outcome.folder}/decisions.jsonl"
+    yield f"  rekindle train --from {outcome.folder} --provenance simulator"
 
 
 def _paragraph(text: str) -> str:

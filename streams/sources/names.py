@@ -47,14 +47,13 @@ MEANINGS: Final = {
 # Events in which a device says where it is and how it can be reached. Not every event: one more
 # record for each of them would double the log. Whatever may arm a trigger is among them.
 TELLING: Final = frozenset({"product_added", "checkout_started", "order_completed"})
-TELLING_NAMES: Final = frozenset(
-    {
-        "application installed",
-        "application opened",
-        "application updated",
-        "segment consent preference updated",
-    }
-)
+# What a consent wrapper sends when she chooses.
+PREFERENCE: Final = frozenset({"segment consent preference updated"})
+TELLING_NAMES: Final = PREFERENCE | {
+    "application installed",
+    "application opened",
+    "application updated",
+}
 
 # (channel, outcome): reports of a message. With our action id they are outcomes; without one, only
 # the kind that every message has exactly once says that another system spoke.

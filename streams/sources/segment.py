@@ -174,6 +174,7 @@ def _track(told: _Told) -> None:
         told.events.append(ev.Active(**told.shared(), name=raw))
     if meaning in names.TELLING or name in names.TELLING_NAMES:
         _device(told)
+        _stamped_consent(told, by_herself=name in names.PREFERENCE)
 
 
 def _identify(told: _Told) -> None:
@@ -182,7 +183,7 @@ def _identify(told: _Told) -> None:
     told.events.append(_identified(told, known))
     for consent in contacts.opt_ins(traits, told.notes):
         _consent(told, consent)
-    _stamped_consent(told)
+    _stamped_consent(told, by_herself=True)
 
 
 def _alias(told: _Told) -> None:
@@ -224,12 +225,16 @@ def _device(told: _Told) -> None:
     known = contacts.device(context, told.notes)
     if known.says_something:
         told.events.append(_identified(told, known))
-    _stamped_consent(told)
 
 
-def _stamped_consent(told: _Told) -> None:
+def _stamped_consent(told: _Told, *, by_herself: bool) -> None:
+    """Tell the preference stamped on a message.
+
+    Web clients stamp it on everything. A stamped yes counts only where she or her log-in speaks:
+    on any later event it would undo an unsubscribe as if she had changed her mind.
+    """
     said = contacts.stamped_consent(mapping(told.message.get("context")))
-    if said is not None:
+    if said is False or (said and by_herself):
         _consent(told, contacts.Said("*", said, "context"))
 
 

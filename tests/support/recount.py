@@ -94,9 +94,7 @@ class Person:
             self.consents[channel] = at, granted
 
     def agrees(self, channel: str) -> bool:
-        """Return whether her last word was yes; a general yes never lifts a channel's own no."""
-        if not self.consents.get(channel, (0, True))[1]:
-            return False
+        """Return whether her last word that covers the channel was yes."""
         words = [word for key, word in self.consents.items() if key in (channel, "*")]
         return max(words, key=lambda word: (word[0], not word[1]))[1] if words else False
 

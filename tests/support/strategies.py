@@ -85,6 +85,20 @@ class History:
     policy: Policy
     records: tuple[Record, ...]
 
+    def __repr__(self) -> str:
+        """Return the policy and one line per event: ticks follow from them."""
+        told = []
+        for record in self.records[2 * len(USERS) :]:
+            if not isinstance(record, Tick):
+                said = {
+                    name: value
+                    for name, value in msgspec.structs.asdict(record).items()
+                    if value and name not in {"source", "v", "user_id", "occurred_at"}
+                }
+                at = (record.occurred_at - START) / MINUTE
+                told.append(f"  {at:9.2f}m {record.user_id} {type(record).__name__} {said}")
+        return "\n".join([f"History({self.policy}", *told, ")"])
+
     @property
     def events(self) -> list[Event]:
         """Return the records that are events."""

@@ -129,7 +129,7 @@ def test_every_command_is_listed_with_a_short_help() -> None:
         ("replay", SHIPPED, "--tick", "5"),
         ("replay", str(ROOT), "--partitions", "4"),
         ("topics", "create", "--partitions", "0"),
-        ("import", SHIPPED),
+        ("import", "/no/such.csv"),
     ],
     ids=" ".join,
 )

@@ -612,22 +612,33 @@ def test_preferences_that_do_not_name_marketing_say_nothing(consent: object) -> 
     assert len(parse(identify({}, context={"consent": consent}))) == 1
 
 
-def test_a_stamped_preference_does_not_undo_an_unsubscribe() -> None:
-    stamp = {"consent": {"categoryPreferences": {"marketing": True}}}
+def test_a_stamp_on_an_ordinary_event_undoes_no_unsubscribe_but_a_stamped_no_counts() -> None:
     profile = Profile()
-    messages = [
-        identify({"email_opt_in": True}, timestamp=iso(AT)),
-        track("Unsubscribed", messageId="m-2", timestamp=iso(AT + SECOND)),
-        track("Product Added", PRODUCT, messageId="m-3", timestamp=iso(NOW), context=stamp),
-    ]
-    for message in messages:
-        for event in parse(message):
+
+    def say(message: dict[str, Any]) -> None:
+        for event in parse(message, NOW + HOUR):
             fold(profile, None, event, Memory())
-    email, push = profile.consent("marketing", "email"), profile.consent("marketing", "push")
-    assert email is not None
-    assert not email.granted
-    assert push is not None
-    assert push.granted
+
+    def granted() -> bool:
+        word = profile.consent("marketing", "email")
+        return word is not None and word.granted
+
+    def stamp(at: int, *, marketing: bool) -> dict[str, Any]:
+        context = {"consent": {"categoryPreferences": {"marketing": marketing}}}
+        message_id = f"m-{at}"
+        added = track("Product Added", PRODUCT, messageId=message_id, context=context)
+        return added | {"timestamp": iso(at)}
+
+    say(identify({"email_opt_in": True}, timestamp=iso(AT)))
+    say(stamp(AT + 1, marketing=True))
+    assert granted()
+    say(track("Unsubscribed", messageId="m-2", timestamp=iso(AT + 2)))
+    say(stamp(AT + 3, marketing=True))
+    assert not granted()
+    say(track("Consent Changed", {"granted": True}, messageId="m-4", timestamp=iso(AT + 4)))
+    assert granted()
+    say(stamp(AT + 5, marketing=False))
+    assert not granted()
 
 
 # --- messages of others, and of ours ------------------------------------------------------------
