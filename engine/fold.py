@@ -513,7 +513,8 @@ def _address(
 def _consent(profile: Profile, told: Consent) -> Change:
     """Keep the last word per purpose and channel; of two at the same time, the refusal."""
     for known in profile.consents:
-        if known.purpose == told.purpose and known.channel == told.channel:
+        about = known.purpose == told.purpose and known.channel == told.channel
+        if about and known.in_passing == told.in_passing:
             if (told.at, not told.granted) <= (known.at, not known.granted):
                 return NOTHING
             profile.consents.remove(known)

@@ -36,6 +36,9 @@ BINS: Final = 6  # four-hour bins of the local day
 
 ANONYMOUS: Final = "anon:"
 
+# Bases of consents that an app repeats from its own database.
+IN_PASSING: Final = frozenset({"trait", "context"})
+
 # Codes of outcomes in the send log; the set of codes of one action is its state.
 REFUSALS: Final = frozenset({"rejected", "expired", "cancelled", "failed"})
 PROOFS: Final = frozenset({"accepted", "delivered", "opened", "clicked", "unknown"})
@@ -195,6 +198,11 @@ class Consent(Struct, array_like=True):
     at: int
     basis: str = ""
 
+    @property
+    def in_passing(self) -> bool:
+        """Return whether an app said so about her, in a trait or a stamp, and not she herself."""
+        return self.basis in IN_PASSING
+
 
 class Reach(Struct, array_like=True):
     """Whether an address is known (8-byte hash) and whether it bounced for good."""
@@ -253,14 +261,29 @@ class Profile(Struct, array_like=True):
         return None
 
     def consent(self, purpose: str, channel: str) -> Consent | None:
+        """Return the word that counts for the channel; None = she was never asked.
+
+        Her own last word; what an app says in passing counts where she never spoke herself, or
+        where it is a later refusal. It never lifts a refusal of hers: apps repeat what their
+        own database holds, and it does not know of an unsubscribe.
+        """
+        hers = self._last_word(purpose, channel, in_passing=False)
+        said = self._last_word(purpose, channel, in_passing=True)
+        if hers is None or said is None:
+            return hers or said
+        refused_later = not said.granted and said.at >= hers.at
+        return said if hers.granted and refused_later else hers
+
+    def _last_word(self, purpose: str, channel: str, *, in_passing: bool) -> Consent | None:
         """Return the last word that covers the channel; of two equally old ones, the refusal."""
-        last = None
-        for consent in self.consents:
-            if consent.purpose == purpose and consent.channel in (channel, "*"):
-                newer = last is None or consent.at > last.at
-                if newer or (last is not None and consent.at == last.at and not consent.granted):
-                    last = consent
-        return last
+        words = [
+            consent
+            for consent in self.consents
+            if consent.purpose == purpose
+            and consent.channel in (channel, "*")
+            and consent.in_passing == in_passing
+        ]
+        return max(words, key=lambda word: (word.at, not word.granted), default=None)
 
     def standing_orders(self) -> list[Order]:
         """Return the orders that stand, oldest first."""

@@ -42,16 +42,40 @@ class CartAbandonment:
             if not _held(profile, cart_id):
                 reason = "converted" if ordered else "emptied"
                 yield Disarm(context.campaign.id, self.kind, cart_id, reason)
-            elif not ordered:  # what an order leaves in a cart is nobody's new wish
+            elif not ordered:
                 yield Arm(self._armed(profile, event, cart_id, context))
+            elif self._is_another_wish(profile, event, cart_id, context):
+                yield Disarm(context.campaign.id, self.kind, cart_id, "converted")
+                yield Arm(self._armed(profile, event, cart_id, context, anew=True))
 
-    def _armed(self, profile: Profile, event: Event, cart_id: str, context: Context) -> Trigger:
+    def _is_another_wish(
+        self, profile: Profile, event: Event, cart_id: str, context: Context
+    ) -> bool:
+        """Return whether all that is left was put in after an order that arrives late.
+
+        Otherwise what an order leaves in a cart is nobody's new wish.
+        """
+        old = profile.trigger(context.campaign.id, self.kind, cart_id)
+        begun = _begun(profile, cart_id)
+        return old is not None and old.armed_at <= event.occurred_at < begun
+
+    def _armed(
+        self,
+        profile: Profile,
+        event: Event,
+        cart_id: str,
+        context: Context,
+        *,
+        anew: bool = False,
+    ) -> Trigger:
         campaign = context.campaign
-        old = profile.trigger(campaign.id, self.kind, cart_id)
+        old = None if anew else profile.trigger(campaign.id, self.kind, cart_id)
         cart = profile.cart(cart_id)
         # What touched the cart may have arrived before what first filled it.
         changed_at = cart.changed_at if cart is not None else 0
         armed_at, edited_at = event.occurred_at, max(event.occurred_at, changed_at)
+        if anew:
+            armed_at, edited_at = _begun(profile, cart_id), changed_at
         told_at, episode = event.received_at, event.event_id
         if old is not None:
             armed_at, edited_at = min(old.armed_at, armed_at), max(old.edited_at, edited_at)
@@ -90,6 +114,11 @@ class CartAbandonment:
 def _held(profile: Profile, cart_id: str) -> list[CartLine]:
     cart = profile.cart(cart_id)
     return cart.held() if cart is not None else []
+
+
+def _begun(profile: Profile, cart_id: str) -> int:
+    """Return when the oldest change that still counts was made."""
+    return min((line.changes[0][0] for line in _held(profile, cart_id)), default=0)
 
 
 RULE = CartAbandonment()

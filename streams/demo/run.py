@@ -233,7 +233,8 @@ async def _replayed(folder: Path) -> Result:
 
 def _witness(folder: Path) -> str:
     """Return somebody who was sent something, else anybody there is a decision about."""
-    about = [orjson.loads(line) for line in (folder / f"{DECISIONS}.jsonl").open("rb")]
+    lines = (folder / f"{DECISIONS}.jsonl").read_bytes().splitlines()
+    about = [orjson.loads(line) for line in lines]
     sent = [decision for decision in about if decision["outcome"] == "send"]
     return str((sent or about or [{"user_id": ""}])[0]["user_id"])
 
