@@ -11,6 +11,7 @@ from streams.demo.embedded import FETCH_WAIT, EmbeddedBroker, EmbeddedRedis
 from streams.log import topics
 from streams.log.reader import Reader
 from streams.settings import Deployment, shown
+from streams.telling import Telling
 
 
 def run(campaigns: tuple[str, bytes] | None, say: Callable[[str], None]) -> None:
@@ -37,7 +38,7 @@ def run(campaigns: tuple[str, bytes] | None, say: Callable[[str], None]) -> None
         summary = asyncio.run(_prepare(deployment, campaigns))
         for line in _said(deployment, summary):
             say(line)
-        worker.run(deployment)
+        worker.run(deployment, beside=[Telling(deployment, say)])
 
 
 async def _prepare(deployment: Deployment, campaigns: tuple[str, bytes] | None) -> str:

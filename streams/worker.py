@@ -146,24 +146,24 @@ class Worker:
         if "intake" in self.only:
             source = self._source("intake", list(parsers), self._intake_lane(parsers))
             intake.agent(self.app, source)
-            self._serve(intake.Watermarks(source, self.lanes))
+            self.serve(intake.Watermarks(source, self.lanes))
         if "decide" in self.only:
             events = self.deployment.topic_prefix + topics.EVENTS
             source = self._source("decide", [events], self._decide_lane())
             decide.agent(self.app, source)
             if self.deployment.clock == "live":
-                self._serve(_TickerLater(self, source, list(parsers)))
+                self.serve(_TickerLater(self, source, list(parsers)))
         if "deliver" in self.only:
             names = [self.deployment.topic_prefix + topics.ACTIONS + c for c in self.gateways]
             source = self._source("deliver", names, self._deliver_lane())
             deliver.agent(self.app, source)
         for service in (self.artefacts, self.watch):
-            self._serve(service)
+            self.serve(service)
         host, port = self.deployment.http_host, self.deployment.http_port
-        self._serve(HttpServer(host, port, routes(self.publish, now_ms), self.watch))
-        self._serve(_Shared(self))
+        self.serve(HttpServer(host, port, routes(self.publish, now_ms), self.watch))
+        self.serve(_Shared(self))
 
-    def _serve(self, service: Any) -> None:
+    def serve(self, service: Any) -> None:
         """Run a service with the app; Faust types only the class, and takes an instance as well."""
         self.app.service(service)
 
@@ -179,7 +179,7 @@ class Worker:
             fetch_linger=deployment.fetch_linger,
         )
         source = Source(self.app, group, names, make_lane, self.watch.unavailable)
-        self._serve(source)
+        self.serve(source)
         self.sources[name] = source
         return source
 
@@ -299,14 +299,21 @@ class _TickerLater(faust.Service):
             return
 
 
-def run(deployment: Deployment, only: Sequence[str] = AGENTS) -> None:
-    """Run a worker until a signal ends it; raises Refused when it cannot start."""
+def run(
+    deployment: Deployment, only: Sequence[str] = AGENTS, beside: Sequence[faust.Service] = ()
+) -> None:
+    """Run a worker until a signal ends it, and services ``beside`` it.
+
+    Raises Refused when it cannot start.
+    """
     asyncio.run(check(deployment))
     # aiokafka builds a log record per send and per network frame below WARNING.
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = Worker(deployment, only)
+    for service in beside:
+        worker.serve(service)
     # +32 % events/s: the imports are never garbage (prototype.md section 2).
     gc.collect()
     gc.freeze()

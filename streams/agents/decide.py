@@ -4,11 +4,12 @@ The walk starts here: records come in, :func:`engine.pipeline.take` turns them i
 store applies it or refuses, and what must leave goes through the outbox.
 """
 
+from asyncio import sleep
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import faust
@@ -33,6 +34,10 @@ from streams.log.source import Source
 _POISON_RUN = 100
 _POISON_WINDOW = 10_000
 _POISON_SHARE = 0.05
+
+# How long a step waits for an artefact that is on its way, seconds, and how often it looks.
+_ARTEFACT_PATIENCE = 5.0
+_ARTEFACT_POLL = 0.02
 
 Watch = Callable[[Report, dict[str, float], InForce], None]
 
@@ -136,7 +141,7 @@ class DecideLane:
 
     async def _take(self, chunk: Chunk) -> None:
         """Fold or decide, commit, and let out what must leave."""
-        force = self._in_force(self.head.settings)
+        force = await self._in_force(self.head.settings)
         started = perf_counter()
         taken = await take(self.parts.store, self.at.partition, self.head, chunk, force)
         commit = taken.commit
@@ -162,14 +167,16 @@ class DecideLane:
         }
         self.parts.watch(taken.report, stages, force)
 
-    def _in_force(self, settings: Settings) -> InForce:
-        force = self.parts.artefacts.resolve(settings)
-        if force is None:
-            message = (
-                "Kafka has not brought an artefact yet that the settings name: "
-                f"{settings.campaigns} {settings.templates} {settings.model}"
-            )
-            raise Unavailable(message)
+    async def _in_force(self, settings: Settings) -> InForce:
+        """Return what is in force; hold the partition while an artefact is on its way."""
+        end = monotonic() + _ARTEFACT_PATIENCE
+        while (force := self.parts.artefacts.resolve(settings)) is None:
+            if monotonic() > end:
+                names = (settings.campaigns, settings.templates, settings.model)
+                told = ", ".join(sha[:12] for sha in names if sha)
+                message = f"Kafka has not brought all artefacts that the settings name: {told}"
+                raise Unavailable(message)
+            await sleep(_ARTEFACT_POLL)
         return force
 
     async def _woken(self, wakes: dict[str, int], chunk: Chunk) -> None:

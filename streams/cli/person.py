@@ -44,7 +44,7 @@ def why(*, user_id: str, recorded: str | None, campaigns: str | None, as_json: b
     """Tell every decision about USER in one sentence, oldest first."""
     from rules import campaigns as files
     from streams import person
-    from streams.cli.sentence import line
+    from streams.sentence import line
     from streams.settings import Deployment
 
     policy = files.load(read(campaigns), campaigns) if campaigns else None

@@ -30,6 +30,9 @@ FETCH = 2_000
 # Longest wait for chunks in flight when partitions are revoked; stays under the rebalance timeout.
 _DRAIN = 8.0
 _RETRY = 0.5
+# After a doubt: soon at first, then calmly; an artefact or a server may take its time.
+_FIRST_RETRY = 0.02
+_LAST_RETRY = 2.0
 
 
 class Lane(Protocol):
@@ -82,6 +85,7 @@ class Owned:
         self.entered = False
         self.entering = False
         self.gone = False
+        self.doubts = 0
 
     @property
     def working(self) -> bool:
@@ -204,6 +208,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         try:
             if not await own.lane.step(records) and not own.gone:
                 self._seek(own)
+            own.doubts = 0
         except Unavailable as error:
             await self._enter_again(own, error)
         except Refused as refusal:
@@ -246,6 +251,8 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         self.on_unavailable("kafka" if "Kafka" in str(error) else "redis")
         self.log.warning("%s: %s", own.lane.at, error)
         own.entered = False
+        own.doubts += 1
+        await self.sleep(min(_FIRST_RETRY * 2**own.doubts, _LAST_RETRY))
         try:
             await self._enter(own)
         except Fenced:

@@ -9,7 +9,7 @@ from engine.decisions import ChannelView, Decision, DecisionTrigger
 from engine.ports import CapState
 from engine.reasons import REASONS
 from rules import campaigns
-from streams.cli.sentence import SENTENCES, line, sentence
+from streams.sentence import SENTENCES, line, sentence
 
 POLICY = campaigns.load(campaigns.shipped(), "campaigns.toml")
 MINUS = "\N{MINUS SIGN}"
