@@ -134,7 +134,7 @@ class Weighed:
         return bool(self.worth)
 
     @property
-    def dearest(self) -> str | None:
+    def leading(self) -> str | None:
         """Return the channel of largest worth, ties to the cheaper; None = none may speak."""
         channels = self.case.policy.channels
         rank = {name: (-worth, channels[name].cost) for name, worth in self.worth.items()}
@@ -143,8 +143,8 @@ class Weighed:
     @property
     def best(self) -> str | None:
         """Return the channel of largest worth if that is above 0; None = silence is best."""
-        dearest = self.dearest
-        return dearest if dearest is not None and self.worth[dearest] > 0 else None
+        leading = self.leading
+        return leading if leading is not None and self.worth[leading] > 0 else None
 
     @property
     def spoken(self) -> Objection:

@@ -500,7 +500,8 @@ def _address(
     if reach is None and len(profile.reach) >= _MAX_CHANNELS:
         return
     mark = fingerprint(address) if address else b""
-    if reach is not None and (at, mark) < (reach.at, reach.address):
+    # In one millisecond an address taken away stays away: in doubt be silent.
+    if reach is not None and (at, not mark, mark) < (reach.at, not reach.address, reach.address):
         return
     suppressed = reach is not None and reach.suppressed and reach.address == mark
     profile.reach[channel] = Reach(mark, at, suppressed)

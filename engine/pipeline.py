@@ -420,11 +420,11 @@ def _in_window(trigger: Trigger, now: int, policy: Policy) -> bool:
 def _rank(candidate: tuple[Trigger, decisions.Weighed]) -> tuple[float, float, tuple[str, ...]]:
     """Order candidates: largest worth first, ties to the cheaper, then by identity."""
     trigger, weighed = candidate
-    dearest = weighed.dearest
-    if dearest is None:
+    leading = weighed.leading
+    if leading is None:
         return float("inf"), 0.0, trigger.identity
     channels = weighed.case.policy.channels
-    return -weighed.worth[dearest], channels[dearest].cost, trigger.identity
+    return -weighed.worth[leading], channels[leading].cost, trigger.identity
 
 
 __all__ = ["ACTIONS", "CHUNK", "DECISIONS", "Chunk", "Taken", "chunks", "take"]

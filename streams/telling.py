@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from engine import decisions
-from streams.sentence import line
 from streams.log.topics import DECISIONS
+from streams.sentence import line
 from streams.settings import Deployment
 
 

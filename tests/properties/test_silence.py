@@ -174,6 +174,8 @@ def test_time_starts_with_the_first_tick() -> None:
     assert world.lanes[0].head.now == 0
 
 
+withdrawing = histories(("added", "added", "withdrawn"), (MINUTE,), (0,), length=6)
+
 # --- the checkers are checked -------------------------------------------------------------------
 
 
@@ -182,7 +184,7 @@ def test_time_starts_with_the_first_tick() -> None:
     [
         (an_order_beats_its_reminder, bought, mutants.reasons_not_rechecked),
         (an_order_beats_its_reminder, bought, mutants.orders_not_taken_from_carts),
-        (whoever_withdrew_is_closed_as_opted_out, silencing, mutants.withdrawal_not_heard),
+        (whoever_withdrew_is_closed_as_opted_out, withdrawing, mutants.withdrawal_not_heard),
         (the_erased_stay_silent, silencing, mutants.erasure_keeps_the_profile),
         (a_tick_behind_moves_nothing, behind, mutants.ticks_move_time_back),
     ],

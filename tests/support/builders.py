@@ -1,7 +1,7 @@
 """Events, profiles and policies with sensible defaults: a test names only what it is about."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
@@ -47,10 +47,11 @@ class Told:
     history: bool = False
     source: ev.Position | None = None
     event_id: str = ""
+    numbers: Iterator[int] = field(default_factory=lambda: _numbers)
 
     def _common(self) -> dict[str, Any]:
         return {
-            "event_id": self.event_id or f"e-{next(_numbers)}",
+            "event_id": self.event_id or f"e-{next(self.numbers)}",
             "user_id": self.user,
             "occurred_at": self.at,
             "received_at": self.at if self.received_at is None else self.received_at,

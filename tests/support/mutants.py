@@ -248,6 +248,16 @@ def chunk_folds_its_last_event_only() -> AbstractContextManager[None]:
     return replaced(_Step, "events", hasty)
 
 
+def one_user_per_tick() -> AbstractContextManager[None]:
+    """A tick wakes one user of the partition, whoever else is due."""
+
+    async def first(self: MemoryStore, partition: int, now: int, limit: int) -> list[str]:
+        return await original(self, partition, now, 1)
+
+    original = MemoryStore.due
+    return replaced(MemoryStore, "due", first)
+
+
 def nothing_repeated_is_recognised() -> AbstractContextManager[None]:
     """Neither source positions nor ids are checked."""
 

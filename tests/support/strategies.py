@@ -88,15 +88,14 @@ class History:
     def __repr__(self) -> str:
         """Return the policy and one line per event: ticks follow from them."""
         told = []
-        for record in self.records[2 * len(USERS) :]:
-            if not isinstance(record, Tick):
-                said = {
-                    name: value
-                    for name, value in msgspec.structs.asdict(record).items()
-                    if value and name not in {"source", "v", "user_id", "occurred_at"}
-                }
-                at = (record.occurred_at - START) / MINUTE
-                told.append(f"  {at:9.2f}m {record.user_id} {type(record).__name__} {said}")
+        for event in self.events[2 * len(USERS) :]:
+            said = {
+                name: value
+                for name, value in msgspec.structs.asdict(event).items()
+                if value and name not in {"source", "v", "user_id", "occurred_at"}
+            }
+            at = (event.occurred_at - START) / MINUTE
+            told.append(f"  {at:9.2f}m {event.user_id} {type(event).__name__} {said}")
         return "\n".join([f"History({self.policy}", *told, ")"])
 
     @property
@@ -328,7 +327,7 @@ class _Shop:
         channel = ("push", "email", "sms", "*")[step.which % 4]
         match step.what:
             case "added" | "history":
-                return [told.added(other, 1 + step.which % 2, 128.0, cart)]
+                return [told.added(other, 1 + step.which % 2, 64.0 * (1 + step.which // 4), cart)]
             case "removed":
                 return [told.removed(other, 1, cart)]
             case "emptied":

@@ -7,6 +7,7 @@ drain. Several partitions and any chunk size give the same world.
 import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -145,6 +146,7 @@ class World:
         self.lanes = [Lane(self.store, index, chunk) for index in range(partitions)]
         self.logs: list[list[tuple[int, Record]]] = [[] for _ in range(partitions)]
         self.down = False
+        self.numbers = count(1)  # a test draws the same lots whatever ran before it
         for lane in self.lanes:
             lane.enter()
 
@@ -172,7 +174,7 @@ class World:
     def told(self, user: str = USER, ago: str = "", *, history: bool = False) -> Told:
         """Build events of ``user`` that happened ``ago`` and reach us now."""
         at = self.now - duration(ago) if ago else self.now
-        return Told(user, at, self.now, history)
+        return Told(user, at, self.now, history, numbers=self.numbers)
 
     def event(self, *events: Event) -> None:
         """These reach us now."""

@@ -1,4 +1,4 @@
-"""Measures the whole job on real parts: events per second, CPU per event, lateness, bytes, restart.
+"""The whole job under a back-log: events per second, CPU per event, bytes per user, restart.
 
 Everything is measured in one run on one machine, against the Kafka and Redis of the settings, in
 topics and under keys that are removed afterwards. Figures of two machines do not compare.
@@ -18,7 +18,6 @@ from statistics import median
 from time import monotonic, sleep, time
 from typing import Any
 
-import click
 import redis
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -34,11 +33,6 @@ from streams.settings import Deployment
 from streams.state.keys import keys_of
 
 PARTITIONS = 8
-_USERS = 100_000
-_EVENTS = 400_000
-_QUICK = 60_000
-# One tick per this many events, so that wake-ups come due along the way.
-_TICK_EVERY = 5_000
 _GAP = 5  # ms of shop time between two events
 _DEADLINE = 600.0
 _PORT = 6967
@@ -104,7 +98,7 @@ def _message(
     return common | {"type": "track", "event": name, "properties": product}
 
 
-class Bench:
+class WholeJob:
     """One run against one deployment."""
 
     def __init__(self, deployment: Deployment, events: int, users: int) -> None:
@@ -130,7 +124,7 @@ class Bench:
             restart = self._restart()
             sizes = self._sizes()
         finally:
-            asyncio.run(self._clean())
+            asyncio.run(clean(self.deployment))
         both = Stretch(
             self.events,
             intake.seconds + decide.seconds,
@@ -148,15 +142,8 @@ class Bench:
     # --- preparing ------------------------------------------------------------------------------
 
     async def _prepare(self) -> None:
-        if self.redis.exists(*[keys_of(p).meta for p in range(PARTITIONS)]):
-            message = (
-                "This Redis already holds rekindle's partitions: name an empty one in "
-                "REKINDLE_REDIS for the bench (a database of its own: redis://host/9)."
-            )
-            raise Refused(message)
-        await create(self.deployment, PARTITIONS, 1)
         text = campaigns.shipped().replace(b'mode = "dry_run"', b'mode = "live"')
-        await control.apply(self.deployment, campaigns=text, templates=templates.artefact())
+        await prepare(self.deployment, text)
 
     async def _load(self) -> None:
         producer, runs = Producer(self.deployment.kafka), _runs()
@@ -177,29 +164,11 @@ class Bench:
             await control.to_every_partition(producer, self.deployment, value)
         await producer.stop()
 
-    async def _clean(self) -> None:
-        admin = await connect(self.deployment)
-        prefix = self.deployment.topic_prefix
-        await admin.delete_topics([prefix + t.name for t in expected()] + [prefix + RAW])
-        await admin.close()
-        for key in self.redis.scan_iter("rk:*", count=1000):
-            self.redis.delete(key)
-
     # --- measuring ------------------------------------------------------------------------------
-
-    def _worker(self, only: str) -> "subprocess.Popen[bytes]":
-        environ = Deployment.of_child(
-            TOPIC_PREFIX=self.deployment.topic_prefix,
-            CLOCK="source",
-            HTTP=f"127.0.0.1:{_PORT}",
-            WORKER_ID=f"bench-{only}",
-        )
-        command = [sys.executable, "-m", "streams.cli", "worker", "--only", only]
-        return subprocess.Popen(command, env=environ)  # noqa: S603 - our own program
 
     def _stretch(self, only: str, records: int, done: Any) -> Stretch:
         """Run one agent until ``done`` reaches ``records``; the clock starts with the first."""
-        worker = self._worker(only)
+        worker = start(self.deployment, only, clock="source")
         try:
             first = _wait(done, 1, worker)
             began, cpu, before = monotonic(), _cpu(worker.pid), self._redis_cpu()
@@ -235,14 +204,14 @@ class Bench:
 
     def _restart(self) -> float:
         """Kill the decide agent with -9, append one event, and time until it is folded."""
-        worker = self._worker("decide")
+        worker = start(self.deployment, "decide", clock="source")
         sleep(3)
         worker.kill()
         worker.wait()
         asyncio.run(self._ticks())
         wanted = asyncio.run(self._end(EVENTS))
         began = monotonic()
-        worker = self._worker("decide")
+        worker = start(self.deployment, "decide", clock="source")
         try:
             _wait(self._folded, wanted, worker)
             return round(monotonic() - began, 2)
@@ -295,14 +264,38 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run(*, quick: bool, as_json: bool) -> None:
-    """Measure and print; raises Refused when Kafka or Redis cannot be used for it."""
-    prefix = f"rekindle-bench-{os.getpid()}."
-    deployment = Deployment.from_env(Deployment.of_child(TOPIC_PREFIX=prefix))
-    say = (lambda _: None) if as_json else (lambda text: click.echo(f"{text} …", err=True))
-    found = Bench(deployment, _QUICK if quick else _EVENTS, _USERS).run(say)
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for name, figures in found.items():
-        click.echo(f"{name}: {figures}")
+async def prepare(deployment: Deployment, file: bytes) -> None:
+    """Create topics and put a campaigns file in force; refuses a Redis that is in use."""
+    client = redis.Redis.from_url(deployment.redis)
+    if client.exists(*[keys_of(partition).meta for partition in range(PARTITIONS)]):
+        message = (
+            "This Redis already holds rekindle's partitions: name an empty one in "
+            "REKINDLE_REDIS for the bench (a database of its own: redis://host/9)."
+        )
+        raise Refused(message)
+    await create(deployment, PARTITIONS, 1)
+    await control.apply(deployment, campaigns=file, templates=templates.artefact())
+
+
+async def clean(deployment: Deployment) -> None:
+    """Take the topics and all keys of the bench away."""
+    admin = await connect(deployment)
+    prefix = deployment.topic_prefix
+    await admin.delete_topics([prefix + topic.name for topic in expected()] + [prefix + RAW])
+    await admin.close()
+    client = redis.Redis.from_url(deployment.redis)
+    for key in client.scan_iter("rk:*", count=1000):
+        client.delete(key)
+
+
+def start(deployment: Deployment, only: str, *, clock: str) -> "subprocess.Popen[bytes]":
+    """Start a worker process of the bench."""
+    environ = Deployment.of_child(
+        TOPIC_PREFIX=deployment.topic_prefix,
+        CLOCK=clock,
+        HTTP=f"127.0.0.1:{_PORT}",
+        WORKER_ID="bench",
+        GATEWAY_EMAIL=f"jsonl:{os.devnull}",
+    )
+    command = [sys.executable, "-m", "streams.cli", "worker", "--only", only]
+    return subprocess.Popen(command, env=environ)  # noqa: S603 - our own program

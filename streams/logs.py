@@ -1,0 +1,83 @@
+"""What a process says on stderr: one line per thing that happened, and no chatter of libraries."""
+
+import logging
+import sys
+from time import gmtime, monotonic
+from typing import Final, TextIO
+
+from engine.errors import Refused
+
+# Ours speak of what a person may want to know; libraries only of what is wrong.
+_OURS: Final = ("engine", "rules", "models", "monitoring", "streams")
+
+# Said in the normal course of things and mended by the library itself; by the message's beginning.
+_CHATTER: Final = (
+    # error 15, at the first start of a new broker: it makes its topic of offsets just then
+    "Group Coordinator Request failed",
+    # leaders move while topics are created and brokers restart; the producer tries again
+    "Got error produce response",
+    # the loop's gap is measured (event_loop_gap_seconds), and a slow Redis is said in our words
+    "Timer %s is overlapping",
+)
+# How mode begins what a service says about itself ("[^--Source]: Starting...").
+_SERVICE: Final = "[^"
+# The same warning of 64 partitions is one line in so many seconds.
+_CALM_FOR: Final = 5.0
+
+
+class Calm(logging.Filter):
+    """Lets through what is news: no chatter, and of like warnings one in five seconds."""
+
+    def __init__(self) -> None:
+        """Nothing was said yet."""
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+        self._kept_back: dict[tuple[str, str], int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is to be written; counts what was kept back."""
+        template = str(record.msg)
+        if _is_refusal(record) or template.startswith(_CHATTER):
+            return False
+        if template.startswith(_SERVICE) and record.levelno < logging.WARNING:
+            return False
+        ours = record.name.partition(".")[0] in _OURS
+        if record.levelno < logging.WARNING or (ours and record.levelno >= logging.ERROR):
+            return True
+        return self._is_news((record.name, template), record)
+
+    def _is_news(self, kind: tuple[str, str], record: logging.LogRecord) -> bool:
+        now = monotonic()
+        if now - self._said.get(kind, -_CALM_FOR) < _CALM_FOR:
+            self._kept_back[kind] = self._kept_back.get(kind, 0) + 1
+            return False
+        self._said[kind] = now
+        more = self._kept_back.pop(kind, 0)
+        if more:
+            record.msg, record.args = f"{record.getMessage()} (and {more} more like it)", None
+        return True
+
+
+def _is_refusal(record: logging.LogRecord) -> bool:
+    """Return whether it is a user's mistake with a traceback: its sentence is printed at the end.
+
+    mode logs every crash with the whole trace.
+    """
+    return record.exc_info is not None and isinstance(record.exc_info[1], Refused)
+
+
+def set_up(stream: TextIO = sys.stderr) -> None:
+    """Log to ``stream`` from now on, in UTC."""
+    handler = logging.StreamHandler(stream)
+    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s")
+    form.datefmt = "%Y-%m-%dT%H:%M:%S"
+    form.converter = gmtime
+    handler.setFormatter(form)
+    handler.addFilter(Calm())
+    # aiokafka builds a log record per send and per network frame below WARNING.
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+__all__ = ["Calm", "set_up"]
