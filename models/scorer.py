@@ -17,7 +17,7 @@ from models.booster import BoosterError, Row, load
 from models.calibration import Calibration
 from models.fallback import PriorScorer, prior
 from models.features import NAMES, SCHEMA_HASH, as_dict, vector
-from models.manifest import Artefact, Golden, Manifest, checksum, expired, unpack
+from models.manifest import Artefact, Golden, Manifest, Provenance, checksum, expired, unpack
 
 # A larger model does not score better here (models.md section 4) and costs latency.
 MAX_TREES: Final = 500
@@ -51,6 +51,7 @@ def build(
     return ModelScorer(
         row=row,
         ref=ModelRef(manifest.name, manifest.version),
+        provenance=manifest.provenance,
         calibration={k: manifest.calibration.get(k, Calibration()) for k in manifest.trigger_kinds},
         mean_order=manifest.mean_order,
         local=local,
@@ -63,6 +64,7 @@ class ModelScorer:
 
     row: Row
     ref: ModelRef
+    provenance: Provenance
     calibration: Mapping[str, Calibration]
     mean_order: float | None
     local: LocalTime

@@ -54,6 +54,7 @@ HANDOVER_RESULTS: Final = (
     "unknown",
     "claimed",
 )
+MESSAGES: Final = ("accepted", "quarantined", "refused")
 STAGES: Final = ("take", "commit", "produce")
 AGENTS: Final = ("intake", "decide", "deliver")
 DOUBTS: Final = ("fenced", "stale", "rewind")
@@ -137,7 +138,15 @@ MENDED = Metric(
     "intake_mended_total",
     "counter",
     "fields",
-    "Fields intake mended in records it did not refuse.",
+    "Fields that intake and the HTTP door mended in records they did not refuse.",
+)
+RECEIVED = Metric(
+    "http_messages_total",
+    "counter",
+    "messages",
+    "Messages posted over HTTP: accepted into the raw topic, quarantined because they could be no "
+    "record, refused with their whole request.",
+    (Label("result", MESSAGES),),
 )
 LETTERS = Metric(
     "dead_letters_total",
@@ -180,7 +189,7 @@ EVENT_TO_ACTION = Metric(
     "event_to_action_seconds",
     "histogram",
     "seconds",
-    "From a trigger's due time, or its cause if that is later, to the acknowledged action.",
+    "From a trigger's due time to the acknowledged action, where nothing had deferred it.",
     (CHANNEL,),
     E2E,
 )
@@ -304,6 +313,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     BOUNDS,
     INTAKE,
     MENDED,
+    RECEIVED,
     LETTERS,
     ARMED,
     DUE,

@@ -69,6 +69,7 @@ class Recorder:
         self._bounds = self._counters(catalogue.BOUNDS, "what")
         self._doubts = self._counters(catalogue.DOUBTS_TOTAL, "doubt")
         self._away = self._counters(catalogue.UNAVAILABLE, "service")
+        self._received = self._counters(catalogue.RECEIVED, "result")
         intake, actions = self._counter(catalogue.INTAKE), self._counter(catalogue.ACTIONS)
         self._intake = {topic: intake.labels(topic) for topic in self._topics}
         self._actions = {channel: actions.labels(channel) for channel in self._channels}
@@ -226,6 +227,10 @@ class Recorder:
     def mended(self, fields: int) -> None:
         """Count fields that intake mended."""
         self._mended.inc(fields)
+
+    def received(self, result: str, messages: int) -> None:
+        """Count messages that came over HTTP: accepted, quarantined or refused."""
+        self._received[result].inc(messages)
 
     def dead_letter(self, topic: str, reason: str, count: int = 1) -> None:
         """Count records that went to the dead letters."""

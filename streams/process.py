@@ -68,7 +68,7 @@ async def _end(
             await asyncio.gather(*[service.stop() for service in begun])
             await app.stop()
     except TimeoutError:
-        log.warning("not everything ended within %g s; what is in flight is done again", 9)
+        log.warning("not all ended within %g s; what is in flight is done again", _LONGEST_END)
 
 
 __all__ = ["live"]

@@ -6,28 +6,32 @@ store applies it or refuses, and what must leave goes through the outbox.
 
 from asyncio import sleep
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from secrets import token_hex
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import faust
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import StreamT
 
+from engine.decisions import Decision
+from engine.decisions import decode as decode_decision
 from engine.errors import InvalidEvent, Refused, Stale, Unavailable
 from engine.events import Record, Tick
-from engine.pipeline import Chunk, chunks, take
+from engine.pipeline import ACTIONS, Chunk, chunks, take
 from engine.policy import Settings
 from engine.ports import Artefacts, Head, InForce, OutboxId, Outgoing, Store
 from engine.report import Report
+from engine.times import from_iso
 from streams.log import codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.outbox import Outbox
 from streams.log.producer import Producer
 from streams.log.reader import Bounds, Reader
-from streams.log.source import Source
+from streams.log.source import Source, went_back
 
 # On `events` an invalid record is our own bug: this many in a row, or this share of the last
 # 10,000, stop the partition (A8).
@@ -39,7 +43,22 @@ _POISON_SHARE = 0.05
 _ARTEFACT_PATIENCE = 5.0
 _ARTEFACT_POLL = 0.02
 
-Watch = Callable[[Report, dict[str, float], InForce], None]
+
+
+class Watch(Protocol):
+    """Who watches the lanes; see :class:`streams.watch.Watch`."""
+
+    def step(self, report: Report, stages: Mapping[str, float], force: InForce) -> None:
+        """Count one committed chunk."""
+        ...
+
+    def acted(self, channel: str, due_at: int) -> None:
+        """Note an acknowledged action of a trigger that nothing had deferred, due at ``due_at``."""
+        ...
+
+    def doubt(self, kind: str) -> None:
+        """Count a lane that was closed and enters again."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,7 @@ class DecideLane:
         self.head = Head()
         self.next_wake: int | None = None
         self.taken_at = 0
+        self.waiting = 0
         self._token: str | None = None
         self._next_token: str | None = None
         self._outbox = Outbox(parts.producer, parts.prefix, at.partition)
@@ -89,7 +109,11 @@ class DecideLane:
             head = Head(offset=bounds.begin)
         else:
             await self._same_log(head, bounds)
+        if head.offset < self.offset:
+            self.parts.watch.doubt("rewind")
+        self.waiting = len(waiting)
         self._acknowledged = await self._outbox.drain(waiting, self.parts.reader)
+        self.waiting = 0
         self.next_wake = await store.earliest(partition)
         self.head, self.offset = head, head.offset
 
@@ -117,9 +141,8 @@ class DecideLane:
 
     async def step(self, records: Sequence[ConsumerRecord]) -> bool:
         """Work through records from ``offset`` on; False = they do not start there."""
-        records = [record for record in records if record.offset >= self.offset]
-        if not records:
-            return True
+        if records[0].offset < self.offset:
+            raise went_back(self.at, self.offset, records[0].offset)
         if records[0].offset > self.offset:
             await self._hole(records[0].offset)
             return False
@@ -150,11 +173,7 @@ class DecideLane:
         if self._token is None:
             message = "the lane was not entered"
             raise Stale(message)
-        try:
-            await self.parts.store.commit(self.at.partition, self._token, commit)
-        except Stale as stale:
-            message = f"Redis stands elsewhere than we thought: {stale}"
-            raise Unavailable(message) from stale
+        await self.parts.store.commit(self.at.partition, self._token, commit)
         committed = perf_counter()
         self._acknowledged = None
         self.head, self.offset = commit.head, commit.head.offset
@@ -165,7 +184,7 @@ class DecideLane:
             "commit": committed - computed,
             "produce": perf_counter() - committed,
         }
-        self.parts.watch(taken.report, stages, force)
+        self.parts.watch.step(taken.report, stages, force)
 
     async def _in_force(self, settings: Settings) -> InForce:
         """Return what is in force; hold the partition while an artefact is on its way."""
@@ -190,7 +209,17 @@ class DecideLane:
 
     async def _let_out(self, entries: Sequence[Outgoing]) -> None:
         if entries:
+            self.waiting = len(entries)
             self._acknowledged = await self._outbox.publish(entries)
+            self.waiting = 0
+            # A decision stands right before its action.
+            for decided, entry in pairwise(entries):
+                if entry.topic.startswith(ACTIONS):
+                    self._acted(decode_decision(decided.value))
+
+    def _acted(self, decision: Decision) -> None:
+        if decision.attempt == 0 and decision.channel is not None:
+            self.parts.watch.acted(decision.channel, from_iso(decision.trigger.due_at))
 
     # --- what may be wrong with records ---------------------------------------------------------
 

@@ -22,7 +22,7 @@ from streams.delivery.handover import ActionRecord, HandOvers, Proceed, Refusal
 from streams.log.dead_letters import DeadLetters
 from streams.log.producer import Producer, Record
 from streams.log.reader import Reader, position_of
-from streams.log.source import Source
+from streams.log.source import Source, place, went_back
 from streams.log.topics import ACTIONS, FEEDBACK, partition_of
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,9 @@ class DeliverLane:
         parts, partition = self.parts, self.at.partition
         bounds = await parts.reader.bounds(self.at.topic, partition)
         committed = await parts.committed(self.at)
-        self.offset = bounds.begin if committed is None else max(committed, bounds.begin)
+        # Beyond the end: the topic was created anew. Claims keep from its beginning what was said.
+        inside = committed is not None and bounds.begin <= committed <= bounds.end
+        self.offset = committed if committed is not None and inside else bounds.begin
         self._last = None
         if bounds.begin < self.offset <= bounds.end:
             before = await parts.reader.record(self.at.topic, partition, self.offset - 1)
@@ -77,9 +79,9 @@ class DeliverLane:
 
     async def step(self, records: Sequence[ConsumerRecord]) -> bool:
         """Hand over one action after the other; the offset moves with each."""
+        if records[0].offset < self.offset:
+            raise went_back(self.at, self.offset, records[0].offset)
         for record in records:
-            if record.offset < self.offset:
-                continue
             if not self._repeated(record):
                 await self._take(record)
             self.offset = record.offset + 1
@@ -118,7 +120,7 @@ class DeliverLane:
             await self.parts.commit(self.at, record.offset + 1)
         except Unavailable as error:
             # The claim alone already keeps it from being sent twice; the offset only saves a walk.
-            log.warning("%s: %s", self.at, error)
+            log.warning("%s: %s", place(self.at), error)
         feedback = await self.parts.hand_overs.call(self.gateway, proceed)
         await self._report(feedback)
         await claims.answered(partition, self.channel, read.action.action_id)

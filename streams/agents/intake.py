@@ -5,6 +5,7 @@ stops the shop: what cannot be read goes to the dead letters with its reason.
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,15 +15,17 @@ import faust
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import StreamT
 
-from engine.errors import InvalidEvent, Refused
+from engine.errors import InvalidEvent, Refused, Unavailable
 from engine.events import Event, Position
 from streams.log import codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.producer import Producer, Record
 from streams.log.reader import Bounds, Reader
-from streams.log.source import Source
+from streams.log.source import Source, went_back
 from streams.log.topics import EVENTS, partition_of
 from streams.state.lanes import IntakeLanes, LaneState
+
+log = logging.getLogger(__name__)
 
 Parse = Callable[[bytes, Position, int], list[Event]]
 _LOG_APPEND_TIME = 1
@@ -53,6 +56,7 @@ class IntakeLane:
         self.parts = parts
         self.state = LaneState(generation=0, offset=0, crc=0)
         self.forwarded_at: int | None = None
+        self.told: int | None = None
 
     async def enter(self) -> None:
         """Go on where the lane stood, in the log it stood in."""
@@ -82,9 +86,8 @@ class IntakeLane:
 
     async def step(self, records: Sequence[ConsumerRecord]) -> bool:
         """Forward records and wait until every partition of ``events`` has acknowledged."""
-        records = [record for record in records if record.offset >= self.offset]
-        if not records:
-            return True
+        if records[0].offset < self.offset:
+            raise went_back(self.at, self.offset, records[0].offset)
         runs, letters = await self._parse(records)
         writing = [
             self.parts.producer.run(self.parts.prefix + EVENTS, partition, run)
@@ -100,7 +103,8 @@ class IntakeLane:
         self.state = LaneState(self.state.generation, last.offset + 1, crc)
         await self.parts.lanes.save(self.at.topic, self.at.partition, self.state)
         self.offset = last.offset + 1
-        self.forwarded_at = last.timestamp
+        # A producer's own time says nothing about what came before it: then only the end tells.
+        self.forwarded_at = last.timestamp if _stamped(last) else None
         self.parts.count(self.at.topic, len(records), [error.reason for _, error in letters])
         return True
 
@@ -121,8 +125,7 @@ class IntakeLane:
                 self.at.topic, self.state.generation, self.at.partition, record.offset
             )
             # The broker's time is the door where it stamps; a producer's own time is not.
-            stamped = record.timestamp_type == _LOG_APPEND_TIME
-            received_at = record.timestamp if stamped else now
+            received_at = record.timestamp if _stamped(record) else now
             try:
                 events = parse(record.value or b"", position, received_at)
             except InvalidEvent as error:
@@ -144,6 +147,11 @@ class IntakeLane:
 
     async def leave(self) -> None:
         """Nothing is left in flight: every step awaits its acknowledgements."""
+
+
+def _stamped(record: ConsumerRecord) -> bool:
+    """Return whether the broker has stamped the record with the time it was appended."""
+    return bool(record.timestamp_type == _LOG_APPEND_TIME)
 
 
 class Watermarks(faust.Service):
@@ -171,9 +179,10 @@ class Watermarks(faust.Service):
                 continue
             try:
                 await self.lanes.watermark(at.topic, at.partition, mark)
-            except ConnectionError as error:
-                self.log.warning("watermark: %s", error)
+            except Unavailable as error:
+                log.warning("how far intake has come is not told: %s", error)
                 return
+            lane.told = mark
 
 
 def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:

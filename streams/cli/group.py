@@ -1,6 +1,7 @@
 """How commands are found late, how a user's mistake ends in a sentence, and small parts."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
@@ -66,7 +67,8 @@ def print_json(value: Any) -> None:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run asynchronous work to its end."""
+    """Run asynchronous work to its end; what fails is told by us, in one sentence."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return asyncio.run(work)
 
 

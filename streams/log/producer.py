@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from engine.errors import Unavailable
+from streams.log.away import away
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -60,8 +61,7 @@ class Producer:
                 except (KafkaError, OSError) as error:
                     with suppress(Exception):
                         await inner.stop()
-                    message = f"Kafka does not answer at {self._bootstrap}: {error}"
-                    raise Unavailable(message) from error
+                    raise away(self._bootstrap) from error
                 self._inner = inner
             return self._inner
 
@@ -113,10 +113,16 @@ class Producer:
             waiting.append((taken, 1))
             batch = inner.create_batch()
         await submit(batch)
-        answers: list[Any] = await asyncio.gather(
-            *[acknowledged for acknowledged, _ in waiting], return_exceptions=True
-        )
+        # Three times what Kafka may take for one request: a producer that was closed under us
+        # would leave its acknowledgements pending for ever.
+        async with asyncio.timeout(3 * self._timeout / 1000):
+            answers: list[Any] = await asyncio.gather(
+                *[acknowledged for acknowledged, _ in waiting], return_exceptions=True
+            )
         for answer in answers:
+            if isinstance(answer, asyncio.CancelledError):  # closed, not: we are cancelled
+                message = "the producer was closed"
+                raise KafkaError(message)
             if isinstance(answer, BaseException):
                 raise answer
         # a batch is acknowledged with the offset of its first record

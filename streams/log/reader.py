@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from engine.errors import Unavailable
 from engine.ports import OutboxId
+from streams.log.away import away
 
 POSITION = "x-pos"
 
@@ -47,8 +48,7 @@ class Reader:
             except (KafkaError, OSError) as error:
                 with suppress(Exception):
                     await consumer.stop()
-                message = f"Kafka does not answer at {self._bootstrap}: {error}"
-                raise Unavailable(message) from error
+                raise away(self._bootstrap) from error
             self._consumer = consumer
         return self._consumer
 

@@ -7,6 +7,8 @@ group may give them away. Why not Faust's own consumer: docs/decisions and A7.
 """
 
 import asyncio
+import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,13 +25,19 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from engine.errors import Fenced, Refused, Unavailable
+from engine.errors import Fenced, Refused, Stale, Unavailable
+
+log = logging.getLogger(__name__)
 
 # One chunk is 500 records; a fetch may bring four of them.
 FETCH = 2_000
 # Longest wait for chunks in flight when partitions are revoked; stays under the rebalance timeout.
 _DRAIN = 8.0
+# And when the process ends, which has 10 s for all it does.
+_LAST_DRAIN = 6.0
 _RETRY = 0.5
+# How often a lane that was refused at the door tries again: somebody may have mended it.
+_KNOCK = 2.0
 # After a doubt: soon at first, then calmly; an artefact or a server may take its time.
 _FIRST_RETRY = 0.02
 _LAST_RETRY = 2.0
@@ -52,7 +60,8 @@ class Lane(Protocol):
     async def step(self, records: Sequence[ConsumerRecord]) -> bool:
         """Work through records in order; False = drop them, ``offset`` says where to go on.
 
-        Raises Unavailable (the lane enters again) and Fenced (the consumer joins again).
+        Raises Unavailable and Stale (the lane enters again), Fenced (the consumer joins again) and
+        Refused (the lane halts for good).
         """
         ...
 
@@ -85,6 +94,7 @@ class Owned:
         self.entered = False
         self.entering = False
         self.gone = False
+        self.refused = False
         self.doubts = 0
 
     @property
@@ -103,14 +113,19 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         topics: Sequence[str],
         make_lane: Callable[[TopicPartition], Lane],
         on_unavailable: Callable[[str], None] = lambda _: None,
+        on_doubt: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``make_lane`` makes the lane of a partition when it is assigned."""
+        """``make_lane`` makes the lane of a partition when it is assigned.
+
+        ``on_unavailable`` hears which service is away, ``on_doubt`` why a lane enters again.
+        """
         super().__init__()
         self.app = app
         self.group = group
         self.topics = list(topics)
         self.make_lane = make_lane
         self.on_unavailable = on_unavailable
+        self.on_doubt = on_doubt
         self.channel: Any = app.channel(maxsize=0)  # bounded here: one chunk per partition
         self.owned: dict[TopicPartition, Owned] = {}
         self.consumer: AIOKafkaConsumer | None = None
@@ -146,7 +161,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
                 await consumer.start()
             except (KafkaError, OSError) as error:
                 self.on_unavailable("kafka")
-                self.log.warning("%s: Kafka does not answer: %s", group.name, error)
+                log.warning("%s: Kafka does not answer: %s", group.name, error)
                 await self.sleep(_RETRY)
                 continue
             self.consumer = consumer
@@ -154,7 +169,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
 
     async def on_stop(self) -> None:
         """Drain, commit and leave."""
-        await self._drain()
+        await self._drain(_LAST_DRAIN)
         if self.consumer is not None:
             await self.consumer.stop()
 
@@ -179,7 +194,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
                 await self.crash(_twin(self.group, error))
             except (KafkaError, IllegalStateError, OSError) as error:
                 self.on_unavailable("kafka")
-                self.log.warning("%s: fetch: %r", self.group.name, error)
+                log.warning("%s: fetch: %r", self.group.name, error)
                 await self.sleep(_RETRY)
 
     def _ready(self, own: Owned) -> bool:
@@ -210,22 +225,40 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
                 self._seek(own)
             own.doubts = 0
         except Unavailable as error:
+            self._away(error)
             await self._enter_again(own, error)
+        except Stale as stale:
+            self.on_doubt("stale")
+            await self._enter_again(own, stale)
         except Refused as refusal:
             self._halt(own, refusal)
         except Fenced:
-            self.log.warning("%s: another worker owns it; joining again", own.lane.at)
-            own.gone, self._rejoin = True, True
-        own.busy = False
-        self._room.set()
+            self._fenced(own)
+        except BaseException:
+            # Nothing more of this partition, and nobody waits for what will not come back.
+            own.gone, own.entered = True, False
+            raise
+        finally:
+            own.busy = False
+            self._room.set()
+
+    def _away(self, error: Unavailable) -> None:
+        self.on_unavailable("kafka" if "Kafka" in str(error) else "redis")
+
+    def _fenced(self, own: Owned) -> None:
+        """Give it up: only an assignment lets us acquire it again."""
+        log.warning("%s: another worker owns it; joining the group again", place(own.lane.at))
+        self.on_doubt("fenced")
+        own.gone, self._rejoin = True, True
 
     def _seek(self, own: Owned) -> None:
         if self.consumer is not None and own.lane.at in self.consumer.assignment():
             self.consumer.seek(own.lane.at, own.lane.offset)
 
     def _halt(self, own: Owned, refusal: Refused) -> None:
+        if own.lane.halted != str(refusal):
+            log.error("%s stops: %s", place(own.lane.at), refusal)
         own.lane.halted = str(refusal)
-        self.log.error("%s stops: %s", own.lane.at, refusal)
 
     # --- entering, leaving ----------------------------------------------------------------------
 
@@ -236,31 +269,50 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
                 own.entering = True
                 await own.lane.enter()
             except Unavailable as error:
-                self.on_unavailable("kafka" if "Kafka" in str(error) else "redis")
-                self.log.warning("%s: %s", own.lane.at, error)
+                self._away(error)
+                log.warning("%s: %s", place(own.lane.at), error)
                 await self.sleep(_RETRY)
                 continue
             except Refused as refusal:
+                own.refused = True
                 self._halt(own, refusal)
+                return
+            except Fenced:
+                self._fenced(own)
+                return
             finally:
                 own.entering = False
+            self._stand(own)
             return
 
-    async def _enter_again(self, own: Owned, error: Unavailable) -> None:
+    def _stand(self, own: Owned) -> None:
+        """Take records from where the lane stands.
+
+        No await in here: what was fetched before the seek never reaches the lane.
+        """
+        if own.gone:
+            return
+        if own.refused:
+            log.info("%s goes on", place(own.lane.at))
+            own.refused, own.lane.halted = False, None
+        self._seek(own)
+        own.entered = True
+        self._room.set()
+
+    async def _enter_again(self, own: Owned, error: Exception) -> None:
         """Every doubt closes the lane and takes the one way in again."""
-        self.on_unavailable("kafka" if "Kafka" in str(error) else "redis")
-        self.log.warning("%s: %s", own.lane.at, error)
+        log.warning("%s: %s", place(own.lane.at), error)
         own.entered = False
         own.doubts += 1
-        await self.sleep(min(_FIRST_RETRY * 2**own.doubts, _LAST_RETRY))
-        try:
-            await self._enter(own)
-        except Fenced:
-            own.gone, self._rejoin = True, True
-            return
-        if not own.gone and own.lane.halted is None:
-            self._seek(own)
-            own.entered = True
+        await self.sleep(min(_FIRST_RETRY * 2 ** min(own.doubts, 10), _LAST_RETRY))
+        await self._enter(own)
+
+    @faust.Service.timer(_KNOCK)
+    async def _knock(self) -> None:
+        """Try again where entering was refused; a lane that stopped in its work waits for you."""
+        for own in list(self.owned.values()):
+            if own.refused and not own.gone and not own.entering:
+                await self._enter(own)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Enter what is ours now. aiokafka only logs what this raises, hence the crash."""
@@ -275,21 +327,11 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
 
     async def _take_over(self, new: Sequence[Owned]) -> None:
         try:
-            await asyncio.gather(*[self._take_one(own) for own in new])
+            await asyncio.gather(*[self._enter(own) for own in new])
+            if entered := [own.lane.at for own in new if own.entered]:
+                log.info("%s owns %s", self.group.name, places(entered))
         except Exception as error:  # noqa: BLE001 - crash() takes any
             await self.crash(error)
-
-    async def _take_one(self, own: Owned) -> None:
-        try:
-            await self._enter(own)
-        except Fenced:
-            own.gone, self._rejoin = True, True
-            return
-        # No await between these: what was fetched before the seek never reaches the lane.
-        if not own.gone and own.lane.halted is None:
-            self._seek(own)
-            own.entered = True
-            self._room.set()
 
     async def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
         """Give everything back before the group gives it to others; the protocol is eager."""
@@ -298,11 +340,12 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         except Exception as error:  # noqa: BLE001 - crash() takes any
             await self.crash(error)
 
-    async def _drain(self) -> None:
+    async def _drain(self, longest: float = _DRAIN) -> None:
+        """Let what is in flight come to its end, for at most ``longest`` s, and own nothing."""
         self._leaving = True
         for own in self.owned.values():
             own.gone = True
-        end = monotonic() + _DRAIN
+        end = monotonic() + longest
         # Polled, because lanes end in many places and this is rare.
         while any(own.working for own in self.owned.values()) and monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
@@ -335,11 +378,11 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
             try:
                 await self.consumer.commit(offsets)
             except (CommitFailedError, UnknownMemberIdError, IllegalStateError) as error:
-                self.log.info("%s: commit: %r", self.group.name, error)
+                log.info("%s: commit: %r", self.group.name, error)
             except UnknownError as error:  # aiokafka has no name for code 82, a fenced instance
                 await self.crash(_twin(self.group, error))
             except KafkaError as error:
-                self.log.warning("%s: commit: %r", self.group.name, error)
+                log.warning("%s: commit: %r", self.group.name, error)
 
     async def commit_now(self, at: TopicPartition, offset: int) -> None:
         """Commit the offset of one partition and wait for it; raises Unavailable."""
@@ -383,4 +426,35 @@ def _twin(group: Group, error: Exception) -> Refused:
 def halted(sources: Iterable[Source]) -> list[str]:
     """Return the sentences of all lanes that stopped."""
     lanes: list[Any] = [own.lane for source in sources for own in source.owned.values()]
-    return [f"{lane.at.topic}/{lane.at.partition}: {lane.halted}" for lane in lanes if lane.halted]
+    return [f"{place(lane.at)}: {lane.halted}" for lane in lanes if lane.halted]
+
+
+def went_back(at: TopicPartition, offset: int, found: int) -> Stale:
+    """Return the doubt of a lane at ``offset`` that is given record ``found`` before it.
+
+    Kafka does that when the topic was created anew under us: entering again finds out.
+    """
+    return Stale(f"{place(at)} goes on at {found}, and stood at {offset}")
+
+
+def place(at: TopicPartition) -> str:
+    """Return a partition as people read it: ``events/3``."""
+    return f"{at.topic}/{at.partition}"
+
+
+def places(partitions: Iterable[TopicPartition]) -> str:
+    """Return partitions as people read them: ``events/0-3,7 feedback/2``."""
+    by_topic: dict[str, list[int]] = defaultdict(list)
+    for at in sorted(partitions):
+        by_topic[at.topic].append(at.partition)
+    return " ".join(f"{topic}/{_spans(numbers)}" for topic, numbers in by_topic.items())
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(f"{low}-{high}" if high > low else f"{low}" for low, high in spans)

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExists
 from aiokafka.partitioner import murmur2
 
 from engine.errors import Refused, Unavailable
+from streams.log.away import away
 from streams.settings import Deployment
 
 EVENTS = "events"
@@ -61,11 +62,7 @@ async def connect(deployment: Deployment) -> AIOKafkaAdminClient:
         await admin.start()
     except KafkaConnectionError as error:
         await admin.close()
-        message = (
-            f"Kafka does not answer at {deployment.kafka}: start it, or set REKINDLE_KAFKA to "
-            "where it listens."
-        )
-        raise Unavailable(message) from error
+        raise away(deployment.kafka) from error
     return admin
 
 

@@ -54,7 +54,8 @@ def listed(properties: dict[str, Any], notes: Notes) -> list[Line] | None:
             notes["skipped_lines"] += 1
         elif found.get("quantity") not in (0, "0") or found.get("quantity") is False:
             lines.append(line(name, found, currency, notes))
-    notes["skipped_lines"] += max(0, len(products) - MAX_LINES)
+    if len(products) > MAX_LINES:
+        notes["skipped_lines"] += len(products) - MAX_LINES
     return lines
 
 

@@ -122,7 +122,7 @@ def test_the_strategies_reach_every_reason_of_this_issue() -> None:
     reasons: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
 
-    @settings(max_examples=120, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(max_examples=200, derandomize=True, database=None, phases=[Phase.generate])
     @given(st.one_of(histories(), talkative()))
     def look(history: History) -> None:
         for decision in play(history).decisions:

@@ -63,7 +63,9 @@ def _placed(records: Sequence[Record]) -> tuple[Record, ...]:
 
 
 @st.composite
-def reorderings(draw: Callable[..., Any]) -> tuple[History, History]:
+def reorderings(
+    draw: Callable[..., Any], kinds: Sequence[str] = COMMUTING
+) -> tuple[History, History]:
     """A history and one in which every window has another order.
 
     Without exploration and quiet hours: their draws are keyed by the episode, which is named by
@@ -73,7 +75,7 @@ def reorderings(draw: Callable[..., Any]) -> tuple[History, History]:
     checkout that tells neither lines nor id is forgotten where nothing is known of its cart: the
     reminder may then come earlier, by no more than the window.
     """
-    drawn: History = draw(histories(COMMUTING, GAPS, (0,), length=16))
+    drawn: History = draw(histories(kinds, GAPS, (0,), length=16))
     policy = msgspec.structs.replace(
         drawn.policy, exploration=Exploration(), quiet_hours=QuietHours(0, 0)
     )
@@ -167,7 +169,12 @@ def test_bounded_reordering_gives_the_same_carts_orders_triggers_and_sends(
 
 
 @pytest.mark.parametrize(
-    "mutant", [mutants.carts_by_arrival, mutants.prices_by_arrival], ids=lambda m: m.__name__
+    ("kinds", "mutant"),
+    [
+        (("added", "added", "ordered"), mutants.carts_by_arrival),
+        (("added", "cart"), mutants.prices_by_arrival),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_broken_engine_is_noticed(mutant: mutants.Mutant) -> None:
-    caught(the_order_of_arrival_does_not_matter, reordered, mutant)
+def test_a_broken_engine_is_noticed(kinds: Sequence[str], mutant: mutants.Mutant) -> None:
+    caught(the_order_of_arrival_does_not_matter, reorderings(kinds), mutant)

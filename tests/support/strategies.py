@@ -7,7 +7,6 @@ outcome can only name an action that was really sent. What comes out is a list o
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 import msgspec
@@ -128,19 +127,16 @@ COMMUTING: Final = (
 def steps(
     kinds: Sequence[str] = EVERYTHING, gaps: Sequence[int] = GAPS, late: Sequence[int] = LATE
 ) -> SearchStrategy[Step]:
-    """One step, read off one drawn number: six draws for each would take longer than the play."""
+    """One step, read off six drawn bytes: six draws for each would take longer than the play."""
     who = (0, 0, 0, 0, 1, 1, 2)
     sizes = len(kinds), len(gaps), len(who), 12, 12, len(late)
 
-    def read(number: int) -> Step:
-        digits = []
-        for size in sizes:
-            number, digit = divmod(number, size)
-            digits.append(digit)
-        what, gap, user, which, other, lateness = digits
+    def read(drawn: bytes) -> Step:
+        chosen = (byte % size for byte, size in zip(drawn, sizes, strict=True))
+        what, gap, user, which, other, lateness = chosen
         return Step(kinds[what], gaps[gap], who[user], which, other, late[lateness])
 
-    return st.integers(0, prod(sizes) - 1).map(read)
+    return st.binary(min_size=len(sizes), max_size=len(sizes)).map(read)
 
 
 def caps() -> SearchStrategy[tuple[Cap, ...]]:
@@ -324,7 +320,7 @@ class _Shop:
         one, other = PRODUCTS[step.which % 3], PRODUCTS[step.other % 3]
         cart, order = CARTS[step.which % 4 % 3], ORDERS[step.other % 3]
         checkout = CHECKOUTS[step.which % 2]
-        channel = ("push", "email", "sms", "*")[step.which % 4]
+        channel = ("*", "push", "*", "email", "*", "sms")[step.which % 6]
         match step.what:
             case "added" | "history":
                 return [told.added(other, 1 + step.which % 2, 64.0 * (1 + step.which // 4), cart)]
