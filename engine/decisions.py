@@ -244,9 +244,7 @@ def choose(weighed: Weighed, decision_id: str) -> Choice:
     ]
     actions: list[str | None] = [None, *open_to]
     # Rounded, so that the record reads 0.95 and not 0.9500000000000001.
-    chances = {
-        a: round(share / len(actions) + (1.0 - share) * (a == best), 12) for a in actions
-    }
+    chances = {a: round(share / len(actions) + (1.0 - share) * (a == best), 12) for a in actions}
     lot = draws.draw(policy.app, policy.holdout.epoch, "explore", decision_id)
     chosen, below = actions[-1], 0.0
     for action in actions:

@@ -21,13 +21,13 @@ from engine.events import (
     SettingsRecord,
     Tick,
 )
-from engine.fold import fold
+from engine.fold import NOTHING, fold
 from engine.policy import Policy
 from engine.ports import Commit, Head, InForce, OutboxId, Outgoing, Store
 from engine.profile import Addresses, Profile, Trigger, decode_addresses, encode
 from engine.profile import decode as decode_profile
 from engine.report import Report
-from engine.triggers import Arm, Disarm, may_arm
+from engine.triggers import Arm, Change, Context, Disarm, TriggerRule, may_arm
 
 DECISIONS: Final = "decisions"
 ACTIONS: Final = "actions."
@@ -72,16 +72,32 @@ def chunks(
     ``first`` is the offset expected next (gaps of the log are allowed); ``crc_of`` gives the crc
     of the record at an index of ``records``.
     """
-    cut: list[Chunk] = []
+    ends: list[int] = []
     start = 0
-    for index, (offset, record) in enumerate(records):
-        alone = isinstance(record, _ALONE)
-        following = records[index + 1][1] if index + 1 < len(records) else None
-        ends = alone or following is None or isinstance(following, _ALONE)
-        if ends or index + 1 - start >= size:
-            run = records[start : index + 1]
-            cut.append(Chunk(run, first, offset + 1, crc_of(index)))
-            start, first = index + 1, offset + 1
+    for index, (_, record) in enumerate(records):
+        if type(record) in _ALONE:
+            ends += [index, index + 1] if index > start else [index + 1]
+        elif index + 1 - start >= size:
+            ends.append(index + 1)
+        else:
+            continue
+        start = index + 1
+    if start < len(records):
+        ends.append(len(records))
+    return _cut(records, first, ends, crc_of)
+
+
+def _cut(
+    records: Sequence[tuple[int, Record]],
+    first: int,
+    ends: Sequence[int],
+    crc_of: Callable[[int], int],
+) -> list[Chunk]:
+    cut, start = [], 0
+    for end in ends:
+        after = records[end - 1][0] + 1
+        cut.append(Chunk(records[start:end], first, after, crc_of(end - 1)))
+        start, first = end, after
     return cut
 
 
@@ -182,12 +198,14 @@ class _Step:
         """Leave out repeated source positions: intake may repeat runs of any length."""
         fresh: list[tuple[int, Event]] = []
         positions = self.after.positions
+        lanes: dict[tuple[str, int], str] = {}
         for offset, record in self.chunk.records:
             if isinstance(record, _ALONE):  # chunks() never mixes them in
                 continue
             position = record.source
             if position is not None:
-                lane = f"{position.source}|{position.partition}"
+                source = position.source, position.partition
+                lane = lanes.get(source) or lanes.setdefault(source, f"{source[0]}|{source[1]}")
                 if _repeated(positions.get(lane), position):
                     self.report.skipped["position"] += 1
                     continue
@@ -197,26 +215,40 @@ class _Step:
 
     def events(self, fresh: Sequence[tuple[int, Event]]) -> None:
         """Fold each event; let the trigger rules arm or end; record what ended."""
-        reactions, memory = self.force.reactions, self.force.memory
+        reactions, memory, users = self.force.reactions, self.force.memory, self.users
+        kinds: dict[type, int] = {}
         for offset, event in fresh:
-            self._at(offset)
-            user = self.users[event.user_id]
-            change = fold(user.profile, user.addresses, event, memory)
+            kind = type(event)
+            kinds[kind] = kinds.get(kind, 0) + 1
+            user = users[event.user_id]
             user.touched = True
-            self.report.events[type(event).__name__] += 1
-            if change.ignored:
-                self.report.skipped[change.ignored] += 1
-                continue
-            for bound in change.bounded:
-                self.report.bounded[bound] += 1
-            if change.erased:
-                self._end_all(event, user.profile, "erased")
-            elif change.withdrawn:
-                self._opted_out(event, user.profile)
-            for rule, context in reactions.get(type(event), ()):
-                answers = rule.react(user.profile, event, change, context)
-                for answer in answers:
-                    self._answer(event, user.profile, answer)
+            change = fold(user.profile, user.addresses, event, memory)
+            if change is not NOTHING or kind in reactions:
+                self._at(offset)
+                self._changed(event, user.profile, change, reactions.get(kind, ()))
+        for kind, count in kinds.items():
+            self.report.events[kind.__name__] += count
+
+    def _changed(
+        self,
+        event: Event,
+        profile: Profile,
+        change: Change,
+        rules: Sequence[tuple[TriggerRule, Context]],
+    ) -> None:
+        """Do what follows from a change: end triggers, let the rules answer."""
+        if change.ignored:
+            self.report.skipped[change.ignored] += 1
+            return
+        for bound in change.bounded:
+            self.report.bounded[bound] += 1
+        if change.erased:
+            self._end_all(event, profile, "erased")
+        elif change.withdrawn:
+            self._opted_out(event, profile)
+        for rule, context in rules:
+            for answer in rule.react(profile, event, change, context):
+                self._answer(event, profile, answer)
 
     def _answer(self, event: Event, profile: Profile, answer: Arm | Disarm) -> None:
         match answer:
