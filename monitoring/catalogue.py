@@ -144,8 +144,8 @@ RECEIVED = Metric(
     "http_messages_total",
     "counter",
     "messages",
-    "Messages posted over HTTP: accepted into the raw topic, quarantined because they could be no "
-    "record, refused with their whole request.",
+    "Messages posted over HTTP: accepted into the raw topic, or quarantined because they could be "
+    "no record; refused counts whole requests.",
     (Label("result", MESSAGES),),
 )
 LETTERS = Metric(

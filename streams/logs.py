@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import gmtime, monotonic
 from typing import Final, TextIO
 
@@ -80,4 +82,16 @@ def set_up(stream: TextIO = sys.stderr) -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-__all__ = ["Calm", "set_up"]
+@contextmanager
+def silent(name: str) -> Iterator[None]:
+    """Hear nothing of a library meanwhile: whoever calls it says in one sentence what is wrong."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+__all__ = ["Calm", "set_up", "silent"]

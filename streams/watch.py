@@ -12,10 +12,10 @@ from engine.errors import Refused
 from engine.ports import Artefacts, InForce
 from engine.report import Report
 from engine.times import SECOND
+from models.scorer import ModelScorer
 from monitoring.catalogue import MESSAGES
 from monitoring.health import Facts, Health, judge
 from monitoring.recorder import Recorder
-from models.scorer import ModelScorer
 from streams import campaigns_file, in_force
 from streams.agents.decide import DecideLane, lanes
 from streams.agents.intake import IntakeLane

@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import logging
+import socket
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from time import time
 from typing import Any, assert_never
@@ -15,14 +17,14 @@ from aiokafka import TopicPartition
 from faust.app.base import BootStrategy
 
 from engine.errors import Refused, Unavailable
-from streams import in_force, sources
+from streams import in_force, logs, process, sources
 from streams.agents import decide, deliver, intake
 from streams.artefacts import KafkaArtefacts
 from streams.delivery.clocks import Clock, TickClock, WallClock
 from streams.delivery.gateways import ConsoleGateway, Gateway, JsonlGateway, WebhookGateway
 from streams.delivery.handover import HandOvers
 from streams.http.app import routes
-from streams.http.server import HttpServer
+from streams.http.server import HttpServer, reserve
 from streams.log import topics
 from streams.log.dead_letters import DeadLetters
 from streams.log.producer import Producer, Record
@@ -75,7 +77,7 @@ def now_ms() -> int:
     return int(time() * 1000)
 
 
-async def check(deployment: Deployment) -> None:
+async def _check(deployment: Deployment) -> None:
     """Refuse to start where state or log could not be kept; raises Refused, a sentence each."""
     redis = RedisConnection(deployment.redis)
     try:
@@ -107,8 +109,13 @@ class _App(faust.App):
 class Worker:
     """The wiring of one process; ``only`` names the agents it runs."""
 
-    def __init__(self, deployment: Deployment, only: Sequence[str] = AGENTS) -> None:
-        """Wire everything; nothing is connected before :meth:`app` starts."""
+    def __init__(
+        self, deployment: Deployment, address: socket.socket, only: Sequence[str] = AGENTS
+    ) -> None:
+        """Wire everything; nothing is connected before the app starts.
+
+        ``address``: what the HTTP port listens on. Raises Refused.
+        """
         self.deployment = deployment
         self.only = tuple(only)
         self.redis = RedisConnection(deployment.redis)
@@ -134,34 +141,41 @@ class Worker:
         )
         self.sources: dict[str, Source] = {}
         self.gateways = gateways(deployment)
-        parsers = self._parsers()
-        self.watch = Watch(list(parsers), topics.CHANNELS, now_ms)
+        self.watch = Watch(
+            [*[source.topic for source in deployment.sources], self._topic(topics.FEEDBACK)],
+            topics.CHANNELS,
+            now_ms,
+            self.artefacts,
+            live=deployment.clock == "live",
+        )
         self.watch.sources = self.sources
-        self._wire(parsers)
+        self._wire(self._parsers(), address)
 
     # --- wiring ---------------------------------------------------------------------------------
 
-    def _wire(self, parsers: dict[str, intake.Parse]) -> None:
-        """Services start last and stop first, so the agents still work while sources drain."""
+    def _wire(self, parsers: dict[str, intake.Parse], address: socket.socket) -> None:
+        """Services start in this order and stop in reverse; the agents outlive all of them.
+
+        So what sources need while they drain is there, and the port answers from first to last.
+        """
+        self.serve(_Shared(self))
+        for service in (self.artefacts, self.watch):
+            self.serve(service)
+        paths = routes(self.publish, now_ms, notes=self.watch.door)
+        self.serve(HttpServer(address, paths, self.watch))
         if "intake" in self.only:
             source = self._source("intake", list(parsers), self._intake_lane(parsers))
             intake.agent(self.app, source)
             self.serve(intake.Watermarks(source, self.lanes))
         if "decide" in self.only:
-            events = self.deployment.topic_prefix + topics.EVENTS
-            source = self._source("decide", [events], self._decide_lane())
+            source = self._source("decide", [self._topic(topics.EVENTS)], self._decide_lane())
             decide.agent(self.app, source)
             if self.deployment.clock == "live":
                 self.serve(_TickerLater(self, source, list(parsers)))
         if "deliver" in self.only:
-            names = [self.deployment.topic_prefix + topics.ACTIONS + c for c in self.gateways]
+            names = [self._topic(topics.ACTIONS + channel) for channel in self.gateways]
             source = self._source("deliver", names, self._deliver_lane())
             deliver.agent(self.app, source)
-        for service in (self.artefacts, self.watch):
-            self.serve(service)
-        host, port = self.deployment.http_host, self.deployment.http_port
-        self.serve(HttpServer(host, port, routes(self.publish, now_ms), self.watch))
-        self.serve(_Shared(self))
 
     def serve(self, service: Any) -> None:
         """Run a service with the app; Faust types only the class, and takes an instance as well."""
@@ -178,21 +192,23 @@ class Worker:
             fetch_wait=deployment.fetch_wait,
             fetch_linger=deployment.fetch_linger,
         )
-        source = Source(self.app, group, names, make_lane, self.watch.unavailable)
+        source = Source(self.app, group, names, make_lane, self.watch.unavailable, self.watch.doubt)
         self.serve(source)
         self.sources[name] = source
         return source
 
     def _parsers(self) -> dict[str, intake.Parse]:
         deployment = self.deployment
-        follow = deployment.clock == "source"
+        follow, notes = deployment.clock == "source", self.watch.notes
         parsers: dict[str, intake.Parse] = {
-            topic: sources.parser(dialect, source_clock=follow)
+            topic: sources.parser(dialect, source_clock=follow, notes=notes)
             for topic, dialect in deployment.sources
         }
-        name = deployment.topic_prefix + topics.FEEDBACK
-        parsers[name] = sources.parser(sources.FEEDBACK, source_clock=follow)
-        return parsers
+        feedback = sources.parser(sources.FEEDBACK, source_clock=follow, notes=notes)
+        return parsers | {self._topic(topics.FEEDBACK): feedback}
+
+    def _topic(self, name: str) -> str:
+        return self.deployment.topic_prefix + name
 
     def _intake_lane(self, parsers: dict[str, intake.Parse]) -> Callable[[TopicPartition], Lane]:
         parts = intake.Parts(
@@ -215,7 +231,7 @@ class Worker:
             reader=self.reader,
             dead_letters=self.dead_letters,
             prefix=self.deployment.topic_prefix,
-            watch=self.watch.step,
+            watch=self.watch,
         )
         return lambda at: decide.DecideLane(at, parts)
 
@@ -247,9 +263,23 @@ class Worker:
             runs.setdefault(topics.partition_of(key, count), []).append(Record(key, value))
         await asyncio.gather(*[self.producer.run(topic, p, run) for p, run in runs.items()])
 
+    # --- what the log says ----------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        """Say who this is and what it does, in one line."""
+        deployment = self.deployment
+        told = [f"{name} of {', '.join(source.topics)}" for name, source in self.sources.items()]
+        carried = [f"{channel} by {deployment.gateway(channel).kind}" for channel in self.gateways]
+        if "deliver" in self.sources:
+            told.append(f"gateways: {', '.join(carried) or 'none'}")
+        return (
+            f"rekindle {version('rekindle')}, worker {deployment.worker_id}: {'; '.join(told)}; "
+            f"clock {deployment.clock}; http://{deployment.http}"
+        )
+
 
 class _Shared(faust.Service):
-    """Closes what all agents share, after them: services stop in reverse order of their start."""
+    """Closes what all share, last of all: it is started first."""
 
     def __init__(self, worker: Worker) -> None:
         super().__init__()
@@ -289,7 +319,7 @@ class _TickerLater(faust.Service):
             worker.watch.ticker = Ticker(
                 lambda: decide.lanes(self._source),
                 lambda at: end_of(self._source, at),
-                Gate(worker.lanes, expected),
+                Gate(worker.lanes, expected, since=now_ms()),
                 worker.producer,
                 now_ms,
                 spacing=worker.deployment.tick_spacing,
@@ -304,23 +334,25 @@ def run(
 ) -> None:
     """Run a worker until a signal ends it, and services ``beside`` it.
 
-    Raises Refused when it cannot start.
+    Raises Refused when it cannot start or must not go on.
     """
-    asyncio.run(check(deployment))
-    # aiokafka builds a log record per send and per network frame below WARNING.
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    worker = Worker(deployment, only)
-    for service in beside:
-        worker.serve(service)
+    logs.set_up()
+    with logs.silent("aiokafka"):  # what it would say of an absent Kafka we say in one sentence
+        asyncio.run(_check(deployment))
     # +32 % events/s: the imports are never garbage (prototype.md section 2).
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    # mode's own worker, not Faust's: that one draws a spinner on stdout.
-    process = mode.Worker(
-        worker.app, loop=loop, daemon=True, loglevel="WARN", redirect_stdouts=False
-    )
-    process.execute_from_commandline()
-    sys.exit(0)
+    asyncio.run(_live(deployment, only, beside))
+
+
+async def _live(
+    deployment: Deployment, only: Sequence[str], beside: Sequence[faust.Service]
+) -> None:
+    with reserve(deployment.http_host, deployment.http_port) as address:
+        worker = Worker(deployment, address, only)
+        for service in beside:
+            worker.serve(service)
+        log.info("%s", worker)
+        await process.live(worker.app, list(worker.sources.values()))
+    log.info("worker %s has ended", deployment.worker_id)

@@ -44,7 +44,6 @@ _ARTEFACT_PATIENCE = 5.0
 _ARTEFACT_POLL = 0.02
 
 
-
 class Watch(Protocol):
     """Who watches the lanes; see :class:`streams.watch.Watch`."""
 

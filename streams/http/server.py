@@ -1,6 +1,7 @@
 """The worker's HTTP port: what apps post, and /metrics, /healthz, /readyz for whoever watches."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 
 import faust
@@ -19,12 +20,11 @@ class HttpServer(faust.Service):
     """Listens on one address and no other."""
 
     def __init__(
-        self, host: str, port: int, routes: Sequence[web.AbstractRouteDef], watch: Watch
+        self, address: socket.socket, routes: Sequence[web.AbstractRouteDef], watch: Watch
     ) -> None:
-        """``routes``: what apps post to; the watching ones are added here."""
+        """``address`` from :func:`reserve`; ``routes``: what apps post to, others are added."""
         super().__init__()
-        self._host = host
-        self._port = port
+        self._address = address
         self._watch = watch
         self._app = web.Application(client_max_size=_BODY)
         self._app.add_routes(routes)
@@ -38,18 +38,10 @@ class HttpServer(faust.Service):
         self._runner: web.AppRunner | None = None
 
     async def on_start(self) -> None:
-        """Open the port; raises Refused when it is taken."""
+        """Open the port."""
         self._runner = web.AppRunner(self._app, access_log=None)
         await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            message = (
-                f"{self._host}:{self._port} cannot be listened on ({error.strerror}): set "
-                "REKINDLE_HTTP to a free address."
-            )
-            raise Refused(message) from error
+        await web.SockSite(self._runner, self._address).start()
 
     async def on_stop(self) -> None:
         """Close the port after what is being answered."""
@@ -68,6 +60,33 @@ class HttpServer(faust.Service):
     async def _ready(self, _: web.Request) -> web.Response:
         health = self._watch.health()
         return _verdict(health, good=health.ready)
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Take an address for us before anything else starts; raises Refused when it is not free.
+
+    It does not listen yet: whoever connects is turned away until there is somebody to answer.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        taken = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _not_free(host, port, error) from error
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+    except OSError as error:
+        taken.close()
+        raise _not_free(host, port, error) from error
+    return taken
+
+
+def _not_free(host: str, port: int, error: OSError) -> Refused:
+    message = (
+        f"{host}:{port} cannot be listened on ({error.strerror}): set REKINDLE_HTTP to a free "
+        "address."
+    )
+    return Refused(message)
 
 
 def _verdict(health: Health, *, good: bool) -> web.Response:

@@ -46,11 +46,21 @@ class TickedLane(Protocol):
 
 
 class Gate:
-    """Whether time may pass: the oldest watermark of all intake lanes is at most 5 s old."""
+    """Whether time may pass: the oldest watermark of all intake lanes is at most 5 s old.
 
-    def __init__(self, watermarks: Watermarks, expected: Sequence[tuple[str, int]]) -> None:
-        """``expected``: every partition of the sources and of ``feedback``."""
+    And not older than ``since``: what reached Kafka while all workers were down for a moment is
+    then in ``events`` before the first tick, also when they were down for less than 5 s.
+    """
+
+    def __init__(
+        self, watermarks: Watermarks, expected: Sequence[tuple[str, int]], since: int = 0
+    ) -> None:
+        """``expected``: every partition of the sources and of ``feedback``.
+
+        ``since``: ms, when this process began to tick.
+        """
         self._watermarks = watermarks
+        self._since = since
         self.expected = list(expected)
         self.oldest: int | None = None
         self.blocking: str | None = None
@@ -66,7 +76,7 @@ class Gate:
             self.blocking = _name(silent[0])
         elif known:
             self.oldest = min(known)
-            if now - self.oldest > BEHIND:
+            if now - self.oldest > BEHIND or self.oldest < self._since:
                 self.blocking = _name(self.expected[found.index(self.oldest)])
                 self.behind = now - self.oldest
 

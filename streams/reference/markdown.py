@@ -1,6 +1,5 @@
 """Small parts of Markdown: the head of a generated page, tables, fields of a data type."""
 
-import inspect
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -32,8 +31,13 @@ def _cell(text: str) -> str:
 
 def sentence(subject: Any) -> str:
     """Return the docstring as one paragraph, its markup as in Markdown."""
-    paragraphs = inspect.cleandoc(subject.__doc__ or "").split("\n\n")
-    return " ".join(" ".join(paragraphs).split()).replace("``", "`")
+    return plain(subject.__doc__ or "")
+
+
+def plain(docstring: str) -> str:
+    """Return text of a docstring on one line, its marks and Python's words as in Markdown."""
+    text = " ".join(docstring.split()).replace("``", "`")
+    return text.replace("None", "null")
 
 
 def fields(kind: type[Struct], meanings: Mapping[str, str] | None = None) -> list[list[str]]:
@@ -44,8 +48,7 @@ def fields(kind: type[Struct], meanings: Mapping[str, str] | None = None) -> lis
     hints = get_type_hints(kind)
     rows = []
     for field in msgspec.structs.fields(kind):
-        default, optional = _default(field), type_name(hints[field.name])
-        row = [f"`{field.encode_name}`", optional, default]
+        row = [f"`{field.encode_name}`", type_name(hints[field.name]), _default(field)]
         rows.append(row if meanings is None else [*row, meanings[field.encode_name]])
     return rows
 

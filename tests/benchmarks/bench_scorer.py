@@ -62,6 +62,7 @@ def main() -> None:
     values = vector(case, None, LOCAL)
     scorer = ModelScorer(
         row=row,
+        provenance="real",
         ref=ModelRef("bench", "v1"),
         calibration={"cart_abandonment": Calibration()},
         mean_order=None,

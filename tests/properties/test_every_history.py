@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from engine.times import HOUR
@@ -14,6 +13,7 @@ from tests.support.strategies import (
     BUSY_GAPS,
     HEAVY,
     History,
+    everything,
     histories,
     play,
     talkative,
@@ -71,7 +71,7 @@ REACHED = (
 )
 
 
-@given(st.one_of(histories(), talkative()))
+@given(everything())
 def test_no_history_breaks_a_promise(history: History) -> None:
     world = play(history)
 
@@ -123,7 +123,7 @@ def test_the_strategies_reach_every_reason_of_this_issue() -> None:
     outcomes: Counter[str] = Counter()
 
     @settings(max_examples=200, derandomize=True, database=None, phases=[Phase.generate])
-    @given(st.one_of(histories(), talkative()))
+    @given(everything())
     def look(history: History) -> None:
         for decision in play(history).decisions:
             reasons[decision.reason.split(":")[0]] += 1

@@ -70,6 +70,11 @@ class Server:
         return self._process.pid
 
     @property
+    def returncode(self) -> int | None:
+        """What it ended with; None while it runs."""
+        return self._process.poll()
+
+    @property
     def running(self) -> bool:
         return self._process.poll() is None
 

@@ -45,6 +45,8 @@ class Shop:
             "REKINDLE_REDIS": redis,
             "REKINDLE_TOPIC_PREFIX": prefix,
             "REKINDLE_MODELS": str(self.directory / "models"),
+            # Or each start, on a port of its own, would wait for the session of a killed one to end.
+            "REKINDLE_WORKER_ID": "one",
             **{f"REKINDLE_GATEWAY_{c}": f"jsonl:{self.directory}/sent.jsonl" for c in _CHANNELS},
             **environ,
         }
@@ -74,10 +76,12 @@ class Shop:
 
         async def write() -> None:
             producer = Producer(self.deployment.kafka)
-            count = await producer.partitions(self.prefix + topic)
+            runs = _empty(await producer.partitions(self.prefix + topic))
             for key, value in records:
-                at = partition_of(key, count)
-                await producer.run(self.prefix + topic, at, [Record(key, value)])
+                runs[partition_of(key, len(runs))].append(Record(key, value))
+            await asyncio.gather(
+                *[producer.run(self.prefix + topic, at, run) for at, run in runs.items()]
+            )
             await producer.stop()
 
         asyncio.run(write())
@@ -114,6 +118,10 @@ class Shop:
         """Return all that a topic holds now, partition by partition in order."""
         count = 1 if topic in ("dead-letters", "artefacts") else self.partitions
         return asyncio.run(_read(self.deployment.kafka, self.prefix + topic, count))
+
+    def ends(self, topic: str) -> list[int]:
+        """Return the next offset of each partition; cheaper than reading."""
+        return asyncio.run(_ends(self.deployment.kafka, self.prefix + topic, self.partitions))
 
     def values(self, topic: str) -> list[Any]:
         """Return the JSON values of a topic."""
@@ -195,9 +203,10 @@ class Running:
         """End it with -9."""
         self.server.kill()
 
-    def stop(self) -> None:
-        """End it with SIGTERM."""
+    def stop(self) -> int | None:
+        """End it with SIGTERM, and return what it ended with."""
         self.server.stop()
+        return self.server.returncode
 
     @property
     def log(self) -> str:
@@ -232,6 +241,17 @@ _CHANNELS = ("PUSH", "SMS", "EMAIL")
 
 def _empty(partitions: int) -> dict[int, list[Record]]:
     return {partition: [] for partition in range(partitions)}
+
+
+async def _ends(bootstrap: str, topic: str, count: int) -> list[int]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, partition) for partition in range(count)]
+        ends = await consumer.end_offsets(partitions)
+        return [ends[at] for at in partitions]
+    finally:
+        await consumer.stop()
 
 
 async def _read(bootstrap: str, topic: str, count: int) -> list[ConsumerRecord]:
