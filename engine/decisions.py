@@ -23,7 +23,6 @@ from engine.actions import (
 )
 from engine.actions import encode as encode_action
 from engine.draws import fingerprint
-from engine.fold import fatigue
 from engine.policy import Campaign, Policy
 from engine.ports import (
     CapState,
@@ -35,6 +34,7 @@ from engine.ports import (
     TemplateFailed,
 )
 from engine.profile import Addresses, Profile, Trigger
+from engine.sends import fatigue
 from engine.times import iso
 
 VERSION: Final = 1

@@ -11,6 +11,7 @@ from typing import Final
 from engine import decisions, triggers
 from engine.actions import Action
 from engine.actions import encode as encode_action
+from engine.changes import NOTHING, Change
 from engine.events import (
     ActionQueued,
     Erased,
@@ -21,13 +22,13 @@ from engine.events import (
     SettingsRecord,
     Tick,
 )
-from engine.fold import NOTHING, fold
+from engine.fold import fold
 from engine.policy import Policy
 from engine.ports import Commit, Head, InForce, OutboxId, Outgoing, Store
 from engine.profile import Addresses, Profile, Trigger, decode_addresses, encode
 from engine.profile import decode as decode_profile
 from engine.report import Report
-from engine.triggers import Arm, Change, Context, Disarm, TriggerRule, may_arm
+from engine.triggers import Arm, Context, Disarm, TriggerRule, may_arm
 
 DECISIONS: Final = "decisions"
 ACTIONS: Final = "actions."

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from engine.actions import Content
+from engine.changes import Memory
 from engine.events import Line, Position
-from engine.fold import Memory
 from engine.policy import Campaign, Policy, Settings
 from engine.profile import Profile, Trigger
 from engine.triggers import Context, LocalTime, TriggerRule

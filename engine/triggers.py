@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from engine.changes import Change
 from engine.events import Event, Line
 from engine.policy import Campaign, Policy
 from engine.profile import MAX_TRIGGERS, Profile, Trigger
@@ -14,22 +15,6 @@ from engine.times import HOUR
 
 # An event more than this late updates history but never arms (offline queues of two days).
 LATE: Final = 48 * HOUR
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What one event changed, for the trigger rules. Empty = nothing that could arm or end.
-
-    ``carts`` ids of carts touched; ``orders`` whether any order changed; ``withdrawn`` whether a
-    consent was taken back; ``erased``; ``bounded`` names of bounds that made an entry give way.
-    """
-
-    carts: tuple[str, ...] = ()
-    orders: bool = False
-    withdrawn: bool = False
-    erased: bool = False
-    ignored: str = ""
-    bounded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

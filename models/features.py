@@ -17,7 +17,6 @@ from typing import Final, Literal
 import orjson
 
 from engine.decay import decayed
-from engine.fold import fatigue
 from engine.ports import Case
 from engine.profile import (
     BINS,
@@ -29,6 +28,7 @@ from engine.profile import (
     Cart,
     Send,
 )
+from engine.sends import fatigue
 from engine.times import DAY, SECOND
 from engine.triggers import LocalTime
 

@@ -12,6 +12,8 @@ from contextlib import suppress
 
 import faust
 
+from engine.errors import Refused
+
 log = logging.getLogger(__name__)
 
 # Out within 10 s of the signal, whatever hangs (A6).
@@ -19,7 +21,9 @@ _LONGEST_END = 9.0
 
 
 async def live(app: faust.App, first_to_end: Sequence[faust.Service] = ()) -> None:
-    """Run ``app`` to its end; raises what it could not start with or crashed on.
+    """Run ``app`` to its end; raises what it could not start with, and Refused if that ended it.
+
+    A bug ends the process with exit code 1; its traceback is in the log by then.
 
     ``first_to_end`` are stopped before it and all at once: each may have work to finish, and one
     after the other they would take too long.
@@ -34,8 +38,11 @@ async def live(app: faust.App, first_to_end: Sequence[faust.Service] = ()) -> No
     finally:
         asked.cancel()
         await _end(app, starting, first_to_end)
-    if app.crash_reason is not None:
+    if isinstance(app.crash_reason, Refused):
         raise app.crash_reason
+    if app.crash_reason is not None:
+        log.critical("a bug has ended the process; nothing in flight was acknowledged")
+        raise SystemExit(1)
 
 
 def _signalled() -> asyncio.Future[None]:

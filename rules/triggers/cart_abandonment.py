@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from engine.changes import Change
 from engine.events import (
     CartViewed,
     CheckoutStarted,
@@ -12,7 +13,7 @@ from engine.events import (
     ProductRemoved,
 )
 from engine.profile import CartLine, Profile, Trigger
-from engine.triggers import Arm, Change, Context, Disarm
+from engine.triggers import Arm, Context, Disarm
 
 
 class CartAbandonment:

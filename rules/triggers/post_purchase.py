@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from engine.changes import Change
 from engine.events import (
     Event,
     Line,
@@ -11,7 +12,7 @@ from engine.events import (
     OrderRefunded,
 )
 from engine.profile import Order, Profile, Trigger
-from engine.triggers import Arm, Change, Context, Disarm
+from engine.triggers import Arm, Context, Disarm
 
 _OrderEvent = OrderCompleted | OrderRefunded | OrderCancelled | OrderDelivered
 

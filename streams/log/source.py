@@ -36,6 +36,8 @@ _DRAIN = 8.0
 # And when the process ends, which has 10 s for all it does.
 _LAST_DRAIN = 6.0
 _RETRY = 0.5
+# How soon a topic that was created anew is seen, ms: with aiokafka's five minutes nobody read it.
+_METADATA = 30_000
 # How often a lane that was refused at the door tries again: somebody may have mended it.
 _KNOCK = 2.0
 # After a doubt: soon at first, then calmly; an artefact or a server may take its time.
@@ -154,6 +156,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
             heartbeat_interval_ms=group.heartbeat,
             rebalance_timeout_ms=group.rebalance_timeout,
             fetch_max_wait_ms=group.fetch_wait,
+            metadata_max_age_ms=_METADATA,
         )
         consumer.subscribe(self.topics, listener=self)
         while not self.should_stop:
@@ -169,7 +172,8 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
 
     async def on_stop(self) -> None:
         """Drain, commit and leave."""
-        await self._drain(_LAST_DRAIN)
+        # After a crash nobody works off what is in flight: it is done again.
+        await self._drain(0.0 if self.app.crashed else _LAST_DRAIN)
         if self.consumer is not None:
             await self.consumer.stop()
 
@@ -378,7 +382,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
             try:
                 await self.consumer.commit(offsets)
             except (CommitFailedError, UnknownMemberIdError, IllegalStateError) as error:
-                log.info("%s: commit: %r", self.group.name, error)
+                log.info("%s: the group moved on: %s", self.group.name, type(error).__name__)
             except UnknownError as error:  # aiokafka has no name for code 82, a fenced instance
                 await self.crash(_twin(self.group, error))
             except KafkaError as error:

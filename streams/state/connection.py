@@ -104,7 +104,7 @@ class RedisConnection:
         try:
             return await self.call(*command)
         except exceptions.NoScriptError:
-            _log.info("Redis does not know the script %s; loading it", script.name)
+            _log.debug("Redis does not know the script %s; loading it", script.name)
             await self.call("SCRIPT LOAD", script.source)
         try:
             return await self.call(*command)

@@ -80,6 +80,7 @@ CLIENT_OPTIONS = {
         "heartbeat_interval_ms",
         "rebalance_timeout_ms",
         "fetch_max_wait_ms",
+        "metadata_max_age_ms",
         "max_partition_fetch_bytes",
         "isolation_level",
     },

@@ -4,10 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import profile as bounds
+from engine.changes import Memory
 from engine.decay import decayed
 from engine.events import Event
-from engine.fold import Memory, fatigue, fold
+from engine.fold import fold
 from engine.profile import Addresses, Profile, decode, encode
+from engine.sends import fatigue
 from engine.times import DAY
 from tests.support.builders import START, Told
 from tests.support.strategies import any_events

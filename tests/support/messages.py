@@ -60,10 +60,14 @@ POISON: dict[bytes, str] = {
 
 # What shipped SDKs really send, and is read all the same.
 _MENDED = [
-    b'{"type":"track","userId":"%s","messageId":"n-%d","event":"Product Added",'
-    b'"properties":{"product_id":"p9","price":NaN,"quantity":Infinity}}',
-    b'{"type":"track","userId":"%s","messageId":"s-%d","event":"Product Viewed",'
-    b'"properties":{"product_id":"p\\ud800"}}',
+    (
+        b'{"type":"track","userId":"%s","messageId":"n-%d","event":"Product Added",'
+        b'"properties":{"product_id":"p9","price":NaN,"quantity":Infinity}}'
+    ),
+    (
+        b'{"type":"track","userId":"%s","messageId":"s-%d","event":"Product Viewed",'
+        b'"properties":{"product_id":"p\\ud800"}}'
+    ),
     b'{"type":"screen","userId":"%s","messageId":"f-%d","timestamp":"2099-01-01T00:00:00Z"}',
 ]
 

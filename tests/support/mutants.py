@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
-from engine import decisions, fold, pipeline, triggers
+from engine import carts, decisions, fold, orders, pipeline, sends, triggers
+from engine.changes import NOTHING
 from engine.events import ActionQueued, Event
 from engine.memory import MemoryStore
 from engine.pipeline import _Step
@@ -95,7 +96,7 @@ def decisions_not_folded() -> AbstractContextManager[None]:
 
     def forgetful(profile: Profile, addresses: Any, event: Event, memory: Any) -> Any:
         if isinstance(event, ActionQueued):
-            return fold.NOTHING
+            return NOTHING
         return fold.fold(profile, addresses, event, memory)
 
     return replaced(pipeline, "fold", forgetful)
@@ -114,7 +115,7 @@ def all_judged_before_any_is_charged() -> AbstractContextManager[None]:
 
 def reports_forget_the_send() -> AbstractContextManager[None]:
     """Any report on a message gives its charge back."""
-    return replaced(fold, "_report", lambda profile, send, event: profile.sends.remove(send))
+    return replaced(sends, "report", lambda profile, send, event: profile.sends.remove(send))
 
 
 def positions_not_checked() -> AbstractContextManager[None]:
@@ -129,7 +130,7 @@ def ids_not_checked() -> AbstractContextManager[None]:
 
 def carts_by_arrival() -> AbstractContextManager[None]:
     """What arrives after an order counts, whenever it happened."""
-    return replaced(fold, "_ordered_since", lambda profile, cart, product_id, at: False)
+    return replaced(carts, "_ordered_since", lambda profile, cart, product_id, at: False)
 
 
 def prices_by_arrival() -> AbstractContextManager[None]:
@@ -138,7 +139,7 @@ def prices_by_arrival() -> AbstractContextManager[None]:
     def last(held: Any, line: Any, at: int) -> None:
         held.price, held.name, held.currency = line.price, line.name, line.currency
 
-    return replaced(fold, "_describe", last)
+    return replaced(carts, "_describe", last)
 
 
 def closings_forgotten() -> AbstractContextManager[None]:
@@ -193,7 +194,7 @@ def _only_arming(react: Callable[..., Sequence[Any]]) -> Callable[..., list[Any]
 
 def orders_not_taken_from_carts() -> AbstractContextManager[None]:
     """What was bought stays in the carts."""
-    return replaced(fold, "_take_from_carts", lambda profile, order: ())
+    return replaced(orders, "take_out", lambda profile, order: ())
 
 
 def wakes_not_lowered() -> AbstractContextManager[None]:
@@ -230,7 +231,7 @@ def ticks_move_time_back() -> AbstractContextManager[None]:
 
 def erasure_keeps_the_profile() -> AbstractContextManager[None]:
     """An erased user is left as she is."""
-    return replaced(fold, "_erase", lambda profile, addresses, event: fold.NOTHING)
+    return replaced(fold, "_erase", lambda profile, addresses, event: NOTHING)
 
 
 def withdrawal_not_heard() -> AbstractContextManager[None]:

@@ -45,7 +45,7 @@ class Shop:
             "REKINDLE_REDIS": redis,
             "REKINDLE_TOPIC_PREFIX": prefix,
             "REKINDLE_MODELS": str(self.directory / "models"),
-            # Or each start, on a port of its own, would wait for the session of a killed one to end.
+            # Or a start, on another port, would wait for the session of a killed one to end.
             "REKINDLE_WORKER_ID": "one",
             **{f"REKINDLE_GATEWAY_{c}": f"jsonl:{self.directory}/sent.jsonl" for c in _CHANNELS},
             **environ,

@@ -3,7 +3,8 @@
 import pytest
 
 from engine import events as ev
-from engine.fold import Memory, fold
+from engine.changes import Memory
+from engine.fold import fold
 from engine.profile import Profile
 
 

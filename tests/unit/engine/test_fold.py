@@ -3,11 +3,12 @@
 import pytest
 
 from engine import profile as bounds
+from engine.changes import Change, Memory
 from engine.events import Event
-from engine.fold import Memory, charge, fatigue, fold
+from engine.fold import fold
 from engine.profile import Addresses, Profile, Send
+from engine.sends import charge, fatigue
 from engine.times import DAY, MINUTE
-from engine.triggers import Change
 from tests.support.builders import START, Told, a_line
 
 MEMORY = Memory(keep_sends=7 * DAY, currency="CNY")

@@ -9,7 +9,8 @@ import msgspec
 
 from engine import decisions as log
 from engine import events as ev
-from engine.fold import Memory, fold
+from engine.changes import Memory
+from engine.fold import fold
 from engine.memory import UtcTime
 from engine.policy import Campaign, Cap, Channel, Policy
 from engine.ports import Case

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from engine import decisions as log
+from engine.changes import Change
 from engine.errors import Refused
 from engine.events import Event, Line, Tick
 from engine.memory import MemoryStore, PlainRenderer
@@ -17,7 +18,7 @@ from engine.policy import Settings
 from engine.ports import Commit, Head, InForce, Score
 from engine.profile import Profile, Trigger, encode
 from engine.times import DAY
-from engine.triggers import Arm, Change, Context, Disarm
+from engine.triggers import Arm, Context, Disarm
 from models import booster
 from models.booster import BoosterError
 from models.calibration import Calibration

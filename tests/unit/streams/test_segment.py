@@ -11,9 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine import events as ev
+from engine.changes import Memory
 from engine.errors import InvalidEvent
 from engine.events import Event, Line, Position
-from engine.fold import Memory, fold
+from engine.fold import fold
 from engine.profile import Profile
 from engine.times import HOUR, MINUTE, SECOND, iso
 from streams.log import codec
