@@ -145,9 +145,8 @@ class Watch(faust.Service):
     async def _sample(self) -> None:
         self.recorder.loop_gap(self._gap / SECOND)
         self._gap = 0
-        stopped = len(halted(self.sources.values()))
         for name, source in self.sources.items():
-            self.recorder.owned(name, len(source.owned), stopped)
+            self.recorder.owned(name, len(source.owned), len(halted([source])))
         self._sample_lanes()
         self._count_notes()
         self._look_up_settings()

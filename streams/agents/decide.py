@@ -21,7 +21,7 @@ from engine.decisions import Decision
 from engine.decisions import decode as decode_decision
 from engine.errors import InvalidEvent, Refused, Stale, Unavailable
 from engine.events import Record, Tick
-from engine.pipeline import ACTIONS, Chunk, chunks, take
+from engine.pipeline import ACTIONS, DECISIONS, Chunk, chunks, take
 from engine.policy import Settings
 from engine.ports import Artefacts, Head, InForce, OutboxId, Outgoing, Store
 from engine.report import Report
@@ -32,6 +32,7 @@ from streams.log.outbox import Outbox
 from streams.log.producer import Producer
 from streams.log.reader import Bounds, Reader
 from streams.log.source import Source, went_back
+from streams.log.topics import CHANNELS
 
 # On `events` an invalid record is our own bug: this many in a row, or this share of the last
 # 10,000, stop the partition (A8).
@@ -89,7 +90,8 @@ class DecideLane:
         self.waiting = 0
         self._token: str | None = None
         self._next_token: str | None = None
-        self._outbox = Outbox(parts.producer, parts.prefix, at.partition)
+        outputs = (DECISIONS, *[ACTIONS + channel for channel in CHANNELS])
+        self._outbox = Outbox(parts.producer, parts.prefix, at.partition, outputs)
         self._acknowledged: OutboxId | None = None
         self._holes = 0
         self._poison: deque[bool] = deque(maxlen=_POISON_WINDOW)
@@ -111,7 +113,7 @@ class DecideLane:
         if head.offset < self.offset:
             self.parts.watch.doubt("rewind")
         self.waiting = len(waiting)
-        self._acknowledged = await self._outbox.drain(waiting, self.parts.reader)
+        self._acknowledged = await self._outbox.drain(waiting, self.parts.reader, bounds.end)
         self.waiting = 0
         self.next_wake = await store.earliest(partition)
         self.head, self.offset = head, head.offset

@@ -7,6 +7,7 @@ is already there.
 from collections.abc import Iterable, Sequence
 
 from engine.actions import decode as decode_action
+from engine.errors import Refused
 from engine.pipeline import ACTIONS, DECISIONS
 from engine.ports import OutboxId, Outgoing
 from streams.log.producer import Headers, Producer, Record
@@ -16,40 +17,52 @@ _VERSION = ("v", b"1")
 
 
 class Outbox:
-    """The way out of one partition."""
+    """The way out of one partition; knows what each output topic held when we came."""
 
-    def __init__(self, producer: Producer, prefix: str, partition: int) -> None:
-        """``prefix`` of all topics; records go to ``partition`` of their topic."""
+    def __init__(
+        self, producer: Producer, prefix: str, partition: int, topics: Sequence[str]
+    ) -> None:
+        """``topics``: all output topics, without ``prefix``; records go to their ``partition``."""
         self._producer = producer
         self._prefix = prefix
         self._partition = partition
+        self._topics = topics
+        self._tails: dict[str, OutboxId | None] = {}
 
     async def publish(self, entries: Sequence[Outgoing]) -> OutboxId | None:
-        """Write the entries, decisions before actions; returns the last id, None if there is none.
+        """Write what the log does not hold yet, decisions before actions.
 
-        Raises Unavailable; then any prefix of any topic's entries may stand in the log.
+        Returns the last id of all entries, None if there is none. After a fall-back of the store
+        the same decisions are made again; those that left before do not leave twice. Raises
+        Unavailable; then any prefix of any topic's entries may stand in the log.
         """
         by_topic: dict[str, list[Record]] = {}
         for entry in entries:
-            by_topic.setdefault(entry.topic, []).append(record(entry, self._prefix))
+            tail = self._tails.get(entry.topic)
+            if tail is None or entry.id > tail:
+                by_topic.setdefault(entry.topic, []).append(record(entry, self._prefix))
         for topic in sorted(by_topic, key=lambda name: (name != DECISIONS, name)):
             await self._producer.run(self._prefix + topic, self._partition, by_topic[topic])
         return max((entry.id for entry in entries), default=None)
 
-    async def drain(self, entries: Iterable[Outgoing], reader: Reader) -> OutboxId | None:
-        """Publish what the log does not hold yet; returns the last id of all entries."""
-        waiting = sorted(entries)
-        tails = {
-            topic: await reader.tail(self._prefix + topic, self._partition)
-            for topic in sorted({entry.topic for entry in waiting})
-        }
-        missing = []
-        for entry in waiting:
-            tail = tails[entry.topic]
-            if tail is None or entry.id > tail:
-                missing.append(entry)
-        await self.publish(missing)
-        return waiting[-1].id if waiting else None
+    async def drain(self, entries: Iterable[Outgoing], reader: Reader, end: int) -> OutboxId | None:
+        """Read the tail of every output topic, then publish what the outbox still holds.
+
+        ``end``: the end of the log of causes; raises Refused when an output topic names a cause
+        beyond it, for then every new record would look like an old one to its readers.
+        """
+        names = [self._prefix + topic for topic in self._topics]
+        tails = await reader.tails(names, self._partition)
+        self._tails = {name.removeprefix(self._prefix): tail for name, tail in tails.items()}
+        for name, tail in tails.items():
+            if tail is not None and tail.offset >= end:
+                message = (
+                    f"{name}/{self._partition} holds what came of record {tail.offset}, but the "
+                    f"log ends at {end}: it was re-created; create the topics of decisions and "
+                    "actions anew as well."
+                )
+                raise Refused(message)
+        return await self.publish(sorted(entries))
 
 
 def record(entry: Outgoing, prefix: str) -> Record:

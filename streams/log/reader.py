@@ -1,7 +1,7 @@
 """Looks into the log without belonging to a group: bounds, single records, whole topics."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -78,16 +78,35 @@ class Reader:
             except (KafkaError, OSError, TimeoutError) as error:
                 raise await self._lost(error) from error
 
-    async def tail(self, topic: str, partition: int) -> OutboxId | None:
-        """Return the position of the last record of an output topic; None when there is none.
+    async def tails(self, topics: Sequence[str], partition: int) -> dict[str, OutboxId | None]:
+        """Return the position of the last record of each output topic; None when there is none.
 
         None also when retention has emptied it: then the readers' own rule on ``x-pos`` is what
         drops a repetition.
         """
-        bounds = await self.bounds(topic, partition)
-        if bounds.end <= bounds.begin:
-            return None
-        return position_of(await self.record(topic, partition, bounds.end - 1))
+        async with self._one:
+            try:
+                return await self._tails(await self._started(), topics, partition)
+            except (KafkaError, OSError, TimeoutError) as error:
+                raise await self._lost(error) from error
+
+    @staticmethod
+    async def _tails(
+        consumer: AIOKafkaConsumer, topics: Sequence[str], partition: int
+    ) -> dict[str, OutboxId | None]:
+        places = [TopicPartition(topic, partition) for topic in topics]
+        begin = await consumer.beginning_offsets(places)
+        end = await consumer.end_offsets(places)
+        filled = [at for at in places if end[at] > begin[at]]
+        found: dict[str, OutboxId | None] = dict.fromkeys(topics)
+        if filled:
+            consumer.assign(filled)
+        for at in filled:  # all before the first is awaited, so that one fetch brings them all
+            consumer.seek(at, end[at] - 1)
+        for at in filled:
+            last = await asyncio.wait_for(consumer.getone(at), _PATIENCE)
+            found[at.topic] = position_of(last)
+        return found
 
     async def whole(self, topic: str, partition: int = 0) -> AsyncIterator[ConsumerRecord]:
         """Yield what a partition holds now, first to last; raises Unavailable."""

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import Refused
-from streams.reference import pages
+from streams.reference.pages import pages
 
 
 def main(docs: Path) -> int:

@@ -20,7 +20,7 @@ from monitoring import catalogue
 from rules import campaigns
 from streams.cli import main
 from streams.http.app import PATHS
-from streams.reference import pages as generated
+from streams.reference.pages import pages as generated
 from streams.settings import SETTINGS, ChannelSetting, Deployment
 from streams.sources import feedback, segment
 from tests.support import documents

@@ -166,6 +166,7 @@ def test_a_store_that_fell_back_is_filled_again_from_the_log(
         wait_folded(shop)
 
     assert_agrees(shop)
+    assert doubled_in_log(shop) == 0
 
 
 def test_a_topic_that_was_created_anew_stops_with_one_sentence(
@@ -190,6 +191,28 @@ def test_a_topic_that_was_created_anew_stops_with_one_sentence(
 
     assert status == 503
     assert "restore it, or empty this partition's keys in Redis and replay" in body
+
+
+def test_output_topics_of_another_log_stop_the_partition(shop: Shop, kafka: KafkaBroker) -> None:
+    """Positions begin anew with the log: readers would take every new record for an old one."""
+    shop.apply(shipped())
+    shop.load(list(traffic(1_500)))
+    with shop.worker("decide"):
+        wait_folded(shop)
+    name = shop.prefix + "events"
+    kafka.delete_topics(name)
+    kafka.create_topics({name: shop.partitions}, {})
+    redis.Redis.from_url(shop.deployment.redis).flushall()
+    shop.apply(shipped())
+
+    with shop.worker("decide") as worker:
+        status, body = wait_until(
+            lambda: (told := worker.get("/readyz"))[0] == 503 and "anew" in told[1] and told,
+            "the worker says what else must be created anew",
+        )
+
+    assert status == 503
+    assert "create the topics of decisions and actions anew as well" in body
 
 
 def test_redis_away_for_half_a_minute_costs_time_and_nothing_else(

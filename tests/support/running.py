@@ -16,7 +16,7 @@ from typing import Any, Self
 import redis
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from engine.events import Event, Tick
+from engine.events import Event, SettingsRecord, Tick
 from rules import campaigns, templates
 from streams import control
 from streams.log import codec
@@ -93,14 +93,14 @@ class Shop:
             [(str(m.get("userId", "?")).encode(), json.dumps(m).encode()) for m in messages],
         )
 
-    def load(self, records: Sequence[Event | Tick]) -> None:
-        """Append engine records; each tick goes to every partition."""
+    def load(self, records: Sequence[Event | Tick | SettingsRecord]) -> None:
+        """Append engine records; what has no user goes to every partition."""
 
         async def write() -> None:
             producer, runs = Producer(self.deployment.kafka), _empty(self.partitions)
             for record in records:
                 value = codec.write(record)
-                if isinstance(record, Tick):
+                if isinstance(record, Tick | SettingsRecord):
                     for run in runs.values():
                         run.append(Record(None, value))
                 else:
