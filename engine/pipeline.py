@@ -33,7 +33,7 @@ from engine.triggers import Arm, Context, Disarm, TriggerRule, may_arm
 DECISIONS: Final = "decisions"
 ACTIONS: Final = "actions."
 
-# Users per commit: a script of 500 users holds the server about 1.2 ms (state.md 2.2).
+# Users per commit: a script of 500 users holds the server about 1.2 ms.
 CHUNK: Final = 500
 
 # A tuple made once: building the union anew costs more than the check.

@@ -16,7 +16,7 @@ _LN_2: Final = 693_147_180_560
 class Calibration(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """p = sigma(``a`` x raw + ``b``). ``identity`` leaves the raw score as it is.
 
-    Isotonic regression (from 1,000 positives, models.md section 6.6) would be a third kind.
+    Isotonic regression (from 1,000 positives) would be a third kind.
     """
 
     kind: Literal["identity", "platt"] = "identity"

@@ -19,7 +19,7 @@ from models.fallback import PriorScorer, prior
 from models.features import NAMES, SCHEMA_HASH, as_dict, vector
 from models.manifest import Artefact, Golden, Manifest, Provenance, checksum, expired, unpack
 
-# A larger model does not score better here (models.md section 4) and costs latency.
+# A larger model does not score better here and costs latency.
 MAX_TREES: Final = 500
 MAX_BYTES: Final = 8 * 1024 * 1024
 _GOLDEN_TOLERANCE: Final = 1e-12

@@ -14,7 +14,7 @@ PREFIX: Final = "rekindle_"
 OTHER: Final = "other"
 
 # A value beyond these bounds is counted under `other`: at most 2,500 series a worker
-# (monitoring.md 4.1) also when an operator writes a hundred campaigns.
+# also when an operator writes a hundred campaigns.
 MAX_CAMPAIGNS: Final = 50
 MAX_CAPS: Final = 10
 MAX_TOPICS: Final = 8
@@ -61,7 +61,7 @@ DOUBTS: Final = ("fenced", "stale", "rewind")
 SERVICES: Final = ("kafka", "redis")
 
 # Bounds of the objectives are bounds of buckets: 2 s and 30 s from event to action, 5 s and 60 s
-# of lateness (monitoring.md 4.1).
+# of lateness.
 FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 E2E: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
 LATE: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600)

@@ -11,7 +11,7 @@ from engine.times import SECOND
 
 # Two missed heartbeats of ten seconds: a loop that stands longer has lost its partitions anyway.
 STUCK: Final = 30 * SECOND
-# Concurrency x step time must stay below this (channel-trial.md 3): heartbeats share the loop.
+# Concurrency x step time must stay below this: heartbeats share the loop.
 SLOW_LOOP: Final = SECOND
 
 

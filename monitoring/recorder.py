@@ -1,7 +1,7 @@
 """Counts what happened, for Prometheus: one registry of its own, every child resolved once.
 
 Called from the event loop; :meth:`Recorder.render` may run in a thread (26 to 34 ms for 1,600
-series, monitoring.md 4.1, which the loop must not spend).
+series, which the loop must not spend).
 """
 
 from collections import Counter as Counts
@@ -28,7 +28,7 @@ from monitoring.catalogue import OTHER, Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-# A third of all series would be `_created` timestamps nobody reads (monitoring.md 4.1).
+# A third of all series would be `_created` timestamps nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call] # the client left its types out
 
 

@@ -22,7 +22,7 @@ from streams.state import policy as redis_policy
 from streams.state.connection import RedisConnection
 from streams.state.store import RedisStore
 
-# Ticks more than 5 s away from the broker's time move nothing (A5): half of it is a warning.
+# Ticks more than 5 s away from the broker's time move nothing: half of it is a warning.
 _CLOCK_OFF: Final = 2_500
 
 

@@ -16,7 +16,7 @@ from engine.errors import Refused
 
 log = logging.getLogger(__name__)
 
-# Out within 10 s of the signal, whatever hangs (A6).
+# Out within 10 s of the signal, whatever hangs.
 _LONGEST_END = 9.0
 
 

@@ -339,7 +339,7 @@ def run(
     logs.set_up()
     with logs.silent("aiokafka"):  # what it would say of an absent Kafka we say in one sentence
         asyncio.run(_check(deployment))
-    # +32 % events/s: the imports are never garbage (prototype.md section 2).
+    # +32 % events/s: the imports are never garbage.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

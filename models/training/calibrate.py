@@ -8,7 +8,7 @@ from models.calibration import Calibration
 from models.training.labels import Flags, Floats
 
 # Trained on log-loss a model is calibrated already (ECE .014); two parameters from fewer positives
-# than this would add more noise than they take away (models.md section 6.6).
+# than this would add more noise than they take away.
 PLATT_FROM: Final = 200
 _DIGITS: Final = 9
 _STEPS: Final = 50

@@ -29,11 +29,11 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 # About 200 MB of vectors. Beyond it rows are thinned by a hash of their id, which is blind to what
-# became of them; models.md section 3.1: the learning curve of such models is flat long before.
+# became of them; the learning curve of such models is flat long before.
 MAX_ROWS: Final = 500_000
 # A mean of fewer orders than this says less than the operator's own guess.
 _ENOUGH_ORDERS: Final = 20
-_WINSORISED: Final = 0.995  # models.md section 6.3
+_WINSORISED: Final = 0.995
 _EVERY_LOT: Final = 1 << 64
 
 

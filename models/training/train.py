@@ -39,7 +39,7 @@ _LEAST_TESTED: Final = 5
 # p0 is the chance of an order if nothing is sent: somebody must have been sent nothing.
 LEAST_SILENT: Final = 20
 _GOLDEN_ROWS: Final = 15
-# models.md section 0.7: a figure like this was taken apart as a leak each time it was published.
+# A figure like this was taken apart as a leak each time it was published.
 _TOO_GOOD: Final = 0.9
 OVERALL: Final = "all"
 

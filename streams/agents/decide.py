@@ -35,7 +35,7 @@ from streams.log.source import Source, went_back
 from streams.log.topics import CHANNELS
 
 # On `events` an invalid record is our own bug: this many in a row, or this share of the last
-# 10,000, stop the partition (A8).
+# 10,000, stop the partition.
 _POISON_RUN = 100
 _POISON_WINDOW = 10_000
 _POISON_SHARE = 0.05
@@ -276,7 +276,7 @@ def lanes(source: Source) -> Iterator[DecideLane]:
 
 
 def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:
-    """Make the Faust agent; ``concurrency`` x step time stays below 1 s (A7)."""
+    """Make the Faust agent; ``concurrency`` x step time stays below 1 s."""
 
     @app.agent(source.channel, concurrency=concurrency, name="rekindle.decide")
     async def decide(stream: StreamT[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What we report about a hand-over: the feedback record of contracts section 6."""
+"""What we report about a hand-over: the records of ``feedback``."""
 
 from typing import Final
 from uuid import uuid5

@@ -2,7 +2,7 @@
 
 Pure: template set, case and items give the text. Nothing in a template reaches a clock, a file, the
 network or an object of ours; loops and output are bounded, so that hostile templates end in
-TemplateFailed within milliseconds (reference/integration.md section 6).
+TemplateFailed within milliseconds.
 """
 
 import re

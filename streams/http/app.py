@@ -1,6 +1,6 @@
 """The routes apps post to: exactly 200 once Kafka has acknowledged, errors as JSON otherwise.
 
-Shipped SDKs decide the details (integration.md sections 1.3 and 2): 201 or 202 makes two of them
+Shipped SDKs decide the details: 201 or 202 makes two of them
 send everything again, an error without ``code`` makes them retry what can never succeed.
 """
 

@@ -8,7 +8,7 @@ from engine.errors import InvalidEvent
 from streams.sources.lenient_json import loads
 from streams.sources.reasons import Notes
 
-# Decoded bytes: 600 MB of zeros travel as 0.6 MB of gzip (integration.md 1.3).
+# Decoded bytes: 600 MB of zeros travel as 0.6 MB of gzip.
 MAX_BODY: Final = 4 * 1024 * 1024
 _CODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 

@@ -12,7 +12,7 @@ from monitoring.health import Health
 from monitoring.recorder import CONTENT_TYPE
 from streams.watch import Watch
 
-# Longest body of one request after decompression (integration.md 1.3).
+# Longest body of one request after decompression.
 _BODY = 4 * 1024 * 1024
 
 
@@ -49,7 +49,7 @@ class HttpServer(faust.Service):
             await self._runner.cleanup()
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        # 26 to 34 ms for 1,600 series: the loop must not spend them (monitoring.md 4.1)
+        # 26 to 34 ms for 1,600 series: the loop must not spend them
         text = await asyncio.to_thread(self._watch.recorder.render)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 

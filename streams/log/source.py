@@ -3,7 +3,7 @@
 A Faust agent iterates a Faust channel; this service owns the consumer and puts at most one chunk
 per partition into the channel. That alone gives order per partition; ``done`` is the
 acknowledgement. Partitions are drained and flushed inside ``on_partitions_revoked``, before the
-group may give them away. Why not Faust's own consumer: docs/decisions and A7.
+group may give them away. Why not Faust's own consumer: docs/decisions, 1.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ class Lane(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How a source joins its consumer group; times in ms, tested in channel-trial.md."""
+    """How a source joins its consumer group; times in ms."""
 
     name: str
     bootstrap: str

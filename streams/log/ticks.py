@@ -20,7 +20,7 @@ from streams.log.producer import Producer, Record
 
 log = logging.getLogger(__name__)
 
-# A4, A5: at most 500 users per live tick, at least one tick a minute, 5 s of tolerance.
+# At most 500 users per live tick, at least one tick a minute, 5 s of tolerance.
 LIMIT = 500
 HEARTBEAT = MINUTE
 BEHIND = 5 * SECOND

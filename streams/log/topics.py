@@ -23,7 +23,7 @@ DEAD_LETTERS = "dead-letters"
 
 CHANNELS = ("push", "sms", "email")
 
-# partition = shard = unit of ownership: chosen once, see A4
+# partition = shard = unit of ownership: chosen once
 PARTITIONS = 64
 
 

@@ -50,7 +50,7 @@ def of_message(
 ) -> tuple[int, int]:
     """Return (occurred_at, received_at) of a Segment or RudderStack message.
 
-    ``live``: the client's clock is corrected by arrival - sentAt (integration.md 1.4) and the
+    ``live``: the client's clock is corrected by arrival - sentAt and the
     future is clamped to the arrival. ``source``: the data is the clock, nothing is corrected.
     """
     told = message.get("originalTimestamp")

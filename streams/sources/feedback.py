@@ -1,4 +1,4 @@
-"""What gateways report about actions: the JSON of contracts section 6 into outcomes."""
+"""What gateways report about actions: the JSON of ``feedback`` into outcomes."""
 
 from typing import Any, Final, get_args
 from uuid import uuid5

@@ -6,7 +6,7 @@ from engine.profile import ANONYMOUS
 from streams.sources.reasons import Notes, invalid
 from streams.sources.values import MAX_ID, has_control, number_as_text
 
-# What broken clients send for "nobody" (integration.md 5.3): one such id would make one giant user.
+# What broken clients send for "nobody": one such id would make one giant user.
 PLACEHOLDERS: Final = frozenset(
     {
         "-1",

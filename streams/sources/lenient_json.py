@@ -1,7 +1,7 @@
 """JSON as real clients send it: the fast parser first, a forgiving one for what it refuses.
 
 Shipped SDKs put NaN, Infinity, 1e400 and lone surrogates on the wire; refusing the document would
-lose everything else in it for ever (integration.md section 0 no. 4).
+lose everything else in it for ever.
 """
 
 import json

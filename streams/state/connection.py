@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 
 from engine.errors import Refused, Unavailable
 
-# A commit of 500 users holds the server 2 to 4 ms; what takes 2 s is away (prototype.md 6).
+# A commit of 500 users holds the server 2 to 4 ms; what takes 2 s is away.
 TIMEOUT: Final = 2.0
 # MGET of 500 profiles answers with 200 KB; the default of 64 KB reads it in four turns of the loop.
 _READ_SIZE: Final = 256 * 1024
@@ -57,7 +57,7 @@ class RedisConnection:
     """Sends commands, each at most once.
 
     A command is never sent again by itself: redis-py would do so ten times by default, and an
-    INCR under a stalled server then counts twice (state.md 5.3).
+    INCR under a stalled server then counts twice.
     """
 
     def __init__(self, url: str, timeout: float = TIMEOUT) -> None:

@@ -1,7 +1,7 @@
 """She put something into a cart and went away: what happens, in her words.
 
 Peers' twenty behaviours covered here: 1 (purchase a second before), 4 (edits and the hard limit),
-5 (two carts). 6 and 7 (guests logging in, merged profiles) belong to the issue on identity.
+5 (two carts). 6 and 7 (guests logging in, merged profiles) belong to identity, later.
 """
 
 from engine.times import HOUR, from_iso

@@ -1,7 +1,7 @@
 """Whom we may speak to and where: consent, reachability, unsubscribing, erasure.
 
 Peers' twenty behaviours covered here: 18 (erasure with reasons pending; the certificate belongs to
-the issue on privacy). 7 (merged profiles where one opted out) belongs to the issue on identity.
+privacy tools). 7 (merged profiles where one opted out) belongs to identity, later.
 """
 
 import pytest

@@ -1,7 +1,7 @@
 """A week and a month after she bought: what happens, in her words.
 
 Peers' twenty behaviours covered here: 9 in part (the clocks go forward) and 14 (refunds). 16, the
-win-back of the dormant, belongs to the issue on further triggers.
+win-back of the dormant, belongs to later triggers.
 """
 
 import pytest

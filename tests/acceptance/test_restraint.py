@@ -4,7 +4,7 @@ Peers' twenty behaviours covered here: 3 (one left in the cap, two reasons), 8 a
 over the change of clocks), 10 (no zone known), 11 (rolling and calendar days), 13 (a refused
 hand-over gives the cap back once), 15 in part (after an outage), 17 (a new rule does not
 back-fill), 19 in part (the holdout is the same person everywhere).
-Later: 12 (order confirmations: purpose "service"), 20 (model service: the issue on scoring), 2 and
+Later: 12 (order confirmations: purpose "service"), 20 (model service: later), 2 and
 15 with real kills (integration).
 """
 

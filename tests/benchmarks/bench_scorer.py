@@ -25,7 +25,7 @@ TREES, LEAVES = 200, 31
 
 
 def _model() -> str:
-    """Grow trees of the size models.md section 5 measured, over our own columns."""
+    """Grow trees of the size production models have, over our own columns."""
     draw = np.random.default_rng(5)
     rows = draw.normal(size=(20_000, len(NAMES)))
     rows[draw.random(rows.shape) < 0.2] = np.nan
