@@ -1,5 +1,6 @@
 """Keyed hashes of stable ids: the only source of chance, so that a replay draws the same lots."""
 
+from functools import lru_cache
 from hashlib import blake2b, sha256
 from uuid import UUID, uuid5
 
@@ -16,11 +17,14 @@ def draw(app: str, epoch: str, purpose: str, key: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / 9007199254740992.0  # 2**53
 
 
+# Asked for by the decision, its action and its charge in turn.
+@lru_cache(maxsize=1 << 10)
 def action_id(app: str, user: str, campaign: str, step: int, kind: str, key: str, ep: str) -> str:
     """Return the id of what one episode and step says: neither channel nor offset is part of it."""
     return str(uuid5(NAMESPACE, f"{app}|{user}|{campaign}|{step}|{kind}|{key}|{ep}"))
 
 
+@lru_cache(maxsize=1 << 10)
 def decision_id(action: str, attempt: int) -> str:
     """Return the id of the ``attempt``-th decision about one episode."""
     return str(uuid5(NAMESPACE, f"{action}|{attempt}"))
