@@ -30,6 +30,8 @@ _BEAT = 0.05
 _SAMPLE = 1.0
 # A service that answered nothing for this long counts as away (ms).
 _AWAY_FOR = 3 * SECOND
+# An idle consumer is answered twice a second; a broker not heard of for this long is away (ms).
+_UNHEARD_FOR = 5 * SECOND
 
 
 class Watch(faust.Service):
@@ -147,6 +149,9 @@ class Watch(faust.Service):
         self._gap = 0
         for name, source in self.sources.items():
             self.recorder.owned(name, len(source.owned), len(halted([source])))
+            heard = source.heard_at()
+            if heard is not None and self._wall() - heard > _UNHEARD_FOR:
+                self.unavailable("kafka")
         self._sample_lanes()
         self._count_notes()
         self._look_up_settings()

@@ -409,6 +409,19 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
             raise Unavailable(message) from error
         return found
 
+    def heard_at(self) -> int | None:
+        """Return when Kafka last answered a fetch (ms, wall clock); None = nothing was asked.
+
+        aiokafka asks an absent broker again and again and raises nothing.
+        """
+        consumer = self.consumer
+        if consumer is None:
+            return None
+        asked = [at for at, own in self.owned.items() if own.entered and not own.busy]
+        ours = consumer.assignment()
+        heard = [consumer.last_poll_timestamp(at) for at in asked if at in ours]
+        return max((at for at in heard if at is not None), default=None)
+
 
 def end_of(source: Source, at: TopicPartition) -> int | None:
     """Return the end of a partition as of the last fetch; None when it is not known."""
