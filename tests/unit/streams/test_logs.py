@@ -65,15 +65,15 @@ def test_a_crash_on_a_users_mistake_leaves_the_sentence_to_the_command_line(
 ) -> None:
     log = logging.getLogger("mode.services")
     try:
-        raise Refused("Give each worker its own REKINDLE_WORKER_ID.")
+        raise Refused("Give each worker its own REKINDLE_WORKER_ID.")  # noqa: TRY301 - as mode does
     except Refused as refused:
-        log.exception("Crashed reason=%r", refused)
+        log.exception("Crashed reason=%r", refused)  # noqa: TRY401 - as mode does
     assert stderr.getvalue() == ""
 
     try:
-        raise KeyError("bug")
+        raise KeyError("bug")  # noqa: TRY301 - as mode does
     except KeyError as bug:
-        log.exception("Crashed reason=%r", bug)
+        log.exception("Crashed reason=%r", bug)  # noqa: TRY401 - as mode does
     assert "Traceback" in stderr.getvalue()
 
 
