@@ -68,6 +68,16 @@ async def put_in_force(
     return PutInForce(done.partitions, done.campaigns, done.templates, done.model, said)
 
 
+async def applied_before(deployment: Deployment) -> bool:
+    """Return whether any artefact was ever put in force on this Kafka; raises Unavailable."""
+    reader = Reader(deployment.kafka, fetch_wait_ms=deployment.fetch_wait)
+    try:
+        begin, end = await reader.bounds(deployment.topic_prefix + ARTEFACTS, 0)
+    finally:
+        await reader.stop()
+    return end > begin
+
+
 async def _last_words(deployment: Deployment) -> bytes | None:
     """Return the template set applied last, if any ever was."""
     reader, last = Reader(deployment.kafka), None

@@ -6,10 +6,9 @@ from contextlib import ExitStack
 
 from engine.errors import Refused
 from streams import worker
-from streams.applying import put_in_force
+from streams.applying import applied_before, put_in_force
 from streams.demo.embedded import FETCH_WAIT, EmbeddedBroker, EmbeddedRedis
 from streams.log import topics
-from streams.log.reader import Reader
 from streams.settings import Deployment, shown
 from streams.telling import Telling
 
@@ -45,19 +44,10 @@ async def _prepare(deployment: Deployment, campaigns: tuple[str, bytes] | None) 
     """Make what is missing; returns what was put in force, empty when something was already."""
     if not deployment.embedded:
         await topics.create(deployment)
-        if campaigns is None and await _applied_before(deployment):
+        if campaigns is None and await applied_before(deployment):
             return ""
     applied = await put_in_force(deployment, campaigns=campaigns)
     return applied.summary
-
-
-async def _applied_before(deployment: Deployment) -> bool:
-    reader = Reader(deployment.kafka, fetch_wait_ms=deployment.fetch_wait)
-    try:
-        begin, end = await reader.bounds(deployment.topic_prefix + topics.ARTEFACTS, 0)
-    finally:
-        await reader.stop()
-    return end > begin
 
 
 def _said(deployment: Deployment, summary: str) -> list[str]:

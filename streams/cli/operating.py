@@ -73,21 +73,35 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
     help="A folder of templates, laid over the shipped ones.",
 )
 @click.option("--model", metavar="MODEL", help="A model of `rekindle models list`, or a file.")
+@click.option(
+    "--if-none",
+    is_flag=True,
+    help="Do nothing where something was applied before: for the first start of a deployment.",
+)
 @as_json
 def apply(
-    *, campaigns: str | None, templates: str | None, model: str | None, as_json: bool
+    *,
+    campaigns: str | None,
+    templates: str | None,
+    model: str | None,
+    if_none: bool,
+    as_json: bool,
 ) -> None:
     """Put a campaigns FILE, words and a model in force, in every partition.
 
     Only what is named changes. Nothing named: the shipped campaigns file and templates. Applying
     again changes nothing.
     """
-    from streams.applying import put_in_force
+    from streams.applying import applied_before, put_in_force
     from streams.settings import Deployment
 
+    deployment = Deployment.from_process()
+    if if_none and run(applied_before(deployment)):
+        click.echo("something was applied before: left as it is", err=True)
+        return
     applied = run(
         put_in_force(
-            Deployment.from_process(),
+            deployment,
             campaigns=(campaigns, read(campaigns)) if campaigns else None,
             templates=Path(templates) if templates else None,
             model=model,

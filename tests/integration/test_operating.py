@@ -69,6 +69,15 @@ def test_from_empty_servers_to_campaigns_in_force(operator: Operator) -> None:
     assert "campaign:cart resumed" in operator.gets("resume", "cart")
 
 
+def test_a_second_start_of_a_deployment_leaves_what_was_applied(operator: Operator) -> None:
+    operator.gets("topics", "create")
+    first = operator.says("apply", "--if-none")
+    second = operator.says("apply", "--if-none")
+
+    assert "in force" in first.output
+    assert "left as it is" in second.output
+
+
 def test_the_doctor_sees_what_no_worker_has_taken_yet(operator: Operator) -> None:
     operator.gets("topics", "create", "--partitions", "2")
 
