@@ -86,8 +86,8 @@ class _Facts:
         self.spoken = [send for send in reversed(self.profile.sends) if not send.withheld]
 
     def _hour(self) -> int | None:
-        """Return the hour where she is; None when she told her zone later than ``now``."""
-        if self.profile.zones_at > self.now:
+        """Return the hour where she is; None when her zone was told, or erased, later."""
+        if max(self.profile.zones_at, self.profile.erased_at) > self.now:
             return None
         return self.local.hour(self.profile.zones, self.case.policy.timezone, self.now)
 

@@ -1,7 +1,6 @@
 """How commands are found late, how a user's mistake ends in a sentence, and small parts."""
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
@@ -11,6 +10,7 @@ import click
 import msgspec
 
 from engine.errors import Refused, Unavailable
+from streams.logs import silent
 
 T = TypeVar("T")
 
@@ -68,8 +68,8 @@ def print_json(value: Any) -> None:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run asynchronous work to its end; what fails is told by us, in one sentence."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return asyncio.run(work)
+    with silent("aiokafka"):
+        return asyncio.run(work)
 
 
 def on_terminal() -> bool:
