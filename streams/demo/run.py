@@ -69,7 +69,11 @@ def run(
         if not as_json:
             out(story.banner(seed, asked.days, asked.shoppers, HOLDOUT) + "\n")
         outcome = asyncio.run(_played(asked))
-        out(orjson.dumps(story.as_json(outcome)).decode() if as_json else story.told(outcome))
+        out(
+            orjson.dumps(story.as_json(outcome)).decode()
+            if as_json
+            else story.told(outcome, program())
+        )
         if not (outcome.recount.clean and outcome.replayed):
             raise Refused("The demo found a fault in rekindle, see above: please report it.")
 
@@ -245,6 +249,15 @@ def _same_decisions(folder: Path) -> bool:
     live = dict.fromkeys((folder / f"{DECISIONS}.jsonl").read_bytes().splitlines())
     again = (folder / "replayed.jsonl").read_bytes().splitlines()
     return canonical(live) == canonical(again)
+
+
+def program() -> str:
+    """Return what the reader types to run us: the environment may not be on her path."""
+    if shutil.which("rekindle") is not None:
+        return "rekindle"
+    started = Path(sys.argv[0])
+    inside = started.is_absolute() and started.is_relative_to(Path.cwd())
+    return str(started.relative_to(Path.cwd()) if inside else started)
 
 
 __all__ = ["run"]

@@ -89,8 +89,8 @@ def banner(seed: int, days: int, shoppers: int, holdout: float) -> str:
     )
 
 
-def told(outcome: Outcome) -> str:
-    """Return the closing page."""
+def told(outcome: Outcome, program: str = "rekindle") -> str:
+    """Return the closing page; ``program`` is what the reader types to run us."""
     recount = outcome.recount
     parts = [
         _headline(outcome),
@@ -98,7 +98,7 @@ def told(outcome: Outcome) -> str:
         "\n".join(_reasons("Silenced or ended, by reason:", recount.decisions)),
         "\n".join(_proof(outcome)),
         _effect(recount.lifts.get(_CART), outcome.truth),
-        "\n".join(_next(outcome)),
+        "\n".join(_next(outcome, program)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -168,14 +168,16 @@ def _effect(lift: Lift | None, truth: Effect) -> str:
     )
 
 
-def _next(outcome: Outcome) -> Iterator[str]:
+def _next(outcome: Outcome, program: str) -> Iterator[str]:
     if outcome.folder is None:
-        yield "Next: rekindle demo --keep demo-run   keeps the run, to replay it and to ask why"
+        yield f"Next: {program} demo --keep demo-run"
+        yield "keeps the run, to replay it and to ask why."
         return
-    yield "Next:"
-    yield f"  rekindle user why {outcome.witness} --from {outcome.folder}/decisions.jsonl"
-    yield f"  rekindle replay {outcome.folder} --campaigns my-campaigns.toml"
-    yield f"  rekindle train --from {outcome.folder} --provenance simulator"
+    folder = outcome.folder
+    yield "Next (edit the campaigns file first, and see what changes):"
+    yield f"  {program} user why {outcome.witness} --from {folder}/decisions.jsonl"
+    yield f"  {program} replay {folder} --campaigns {folder}/campaigns.toml"
+    yield f"  {program} train --from {folder} --provenance simulator"
 
 
 def _paragraph(text: str) -> str:
