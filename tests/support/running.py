@@ -61,13 +61,14 @@ class Shop:
 
     # --- putting in -----------------------------------------------------------------------------
 
-    def apply(self, file: str, *, words: bool = True) -> None:
-        """Put a campaigns file in force."""
+    def apply(self, file: str, *, words: bool = True, model: bytes | None = None) -> None:
+        """Put a campaigns file in force, and a model where one is given."""
         asyncio.run(
             control.apply(
                 self.deployment,
                 campaigns=file.encode(),
                 templates=templates.artefact() if words else None,
+                model=model,
             )
         )
 
