@@ -49,10 +49,14 @@ _EDGE: Final = 1e-6
 
 
 class ChannelView(Struct, frozen=True, kw_only=True):
-    """How one channel stood in a decision; figures are None where a guard objected first."""
+    """How one channel stood in a decision; figures are None where a guard objected first.
+
+    ``lift`` is the odds ratio that was used: measured, or assumed by the campaign.
+    """
 
     objection: str | None = None
     p0: float | None = None
+    lift: float | None = None
     uplift: float | None = None
     worth: float | None = None
     propensity: float = 0.0
@@ -119,11 +123,12 @@ def decode(value: bytes) -> Decision:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A case with the objection, uplift and worth of each channel of its campaign."""
+    """A case with the objection, lift, uplift and worth of each channel of its campaign."""
 
     case: Case
     objections: dict[str, tuple[int, Objection]]
     score: Score | None
+    lift: dict[str, float]
     uplift: dict[str, float]
     worth: dict[str, float]
     basket: float | None
@@ -163,17 +168,18 @@ def weigh(case: Case, force: InForce) -> Weighed:
         else:
             objections[channel] = objection
     if not eligible:
-        return Weighed(case, objections, None, {}, {}, None)
+        return Weighed(case, objections, None, {}, {}, {}, None)
     score = force.scorer.score(case)
     basket = expected_basket(case, score)
     tired = 1.0 + fatigue(case.profile, case.now)
     p0 = round(score.p0, _MICRO)  # what is logged must reproduce what was compared
-    uplifts = {name: uplift(p0, case.campaign.lift.get(name, 1.0)) for name in eligible}
+    lifts = {name: score.lifts.get(name, case.campaign.lift.get(name, 1.0)) for name in eligible}
+    uplifts = {name: uplift(p0, lift) for name, lift in lifts.items()}
     worths = {
         name: worth(uplifts[name], case.campaign, basket, case.policy, name, tired)
         for name in eligible
     }
-    return Weighed(case, objections, score, uplifts, worths, basket)
+    return Weighed(case, objections, score, lifts, uplifts, worths, basket)
 
 
 def object_to(
@@ -374,6 +380,7 @@ def _views(weighed: Weighed, propensities: dict[str | None, float]) -> dict[str,
         else:
             views[channel] = ChannelView(
                 p0=round(weighed.score.p0, _MICRO) if weighed.score else None,
+                lift=weighed.lift[channel],
                 uplift=weighed.uplift[channel],
                 worth=weighed.worth[channel],
                 propensity=propensities.get(channel, 0.0),

@@ -93,7 +93,8 @@ class ModelRef(NamedTuple):
 class Score:
     """``p0`` = probability of an order within the conversion window if nothing is sent.
 
-    ``mean_order`` = mean order value the model's manifest knows, in the shop's currency;
+    ``lifts`` = odds ratio by channel as measured in this shop, in the place of what the campaign
+    assumes; ``mean_order`` = mean order value the model's manifest knows, in the shop's currency;
     ``failed`` = the model could not answer and the prior spoke.
     """
 
@@ -101,6 +102,7 @@ class Score:
     features: Mapping[str, float | None]
     schema_hash: str
     model: ModelRef | None = None
+    lifts: Mapping[str, float] = field(default_factory=dict)
     mean_order: float | None = None
     failed: bool = False
 

@@ -34,7 +34,9 @@ _TRIGGER: Final = {
 _VIEW: Final = {
     "objection": "Reason of the first guard that objected; null = none did.",
     "p0": "Probability of an order within the conversion window if nothing is sent.",
-    "uplift": "What the message would add to it.",
+    "lift": "Odds of an order with the message to odds without it: measured where the model's card "
+    "says so, else assumed by the campaign.",
+    "uplift": "What the message would add to `p0`.",
     "worth": f"{WORTH}, in `currency`.",
     "propensity": "Probability with which this channel was chosen.",
 }

@@ -40,7 +40,9 @@ def weighed_as(worth: Mapping[str, float], exploration: float = 0.0) -> Weighed:
     force = in_force(a_policy(exploration=exploration))
     case, _ = a_question(force)
     score = Score(p0=0.1, features={}, schema_hash="")
-    return Weighed(case, {}, score, dict.fromkeys(worth, 0.01), dict(worth), 100.0)
+    return Weighed(
+        case, {}, score, dict.fromkeys(worth, 1.1), dict.fromkeys(worth, 0.01), dict(worth), 100.0
+    )
 
 
 # --- worth --------------------------------------------------------------------------------------
@@ -190,7 +192,7 @@ def test_the_objection_of_the_channel_that_came_furthest_speaks() -> None:
         "sms": (8, Objection("quiet_hours")),
     }
 
-    spoken = Weighed(case, objections, None, {}, {}, None).spoken
+    spoken = Weighed(case, objections, None, {}, {}, {}, None).spoken
 
     assert spoken.reason == "cap:any-24h", "ties by the campaign's order"
 
@@ -211,7 +213,7 @@ def test_a_hold_longer_than_the_campaign_waits_is_a_no() -> None:
     waits = case.trigger.due_at + case.campaign.stale_after
     for until, outcome in ((waits, "defer"), (waits + 1, "suppress")):
         objections = {"push": (9, Objection("quiet_hours", until))}
-        weighed = Weighed(case, objections, None, {}, {}, None)
+        weighed = Weighed(case, objections, None, {}, {}, {}, None)
         verdict = decisions.judge(weighed, _addresses(), force, outranked=False)
         assert (verdict.outcome, verdict.reason) == (outcome, "quiet_hours")
 
