@@ -11,7 +11,7 @@ than ``now`` (in the pipeline only by the skew of two clocks; a tick folds nothi
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from math import isnan, nan
+from math import nan
 from typing import Final, Literal
 
 import orjson
@@ -535,6 +535,7 @@ REGISTRY: Final = (*_LIFE, *_SENDS, *_CASE)
 NAMES: Final = tuple(feature.name for feature in REGISTRY)
 CHANNEL_AT: Final = NAMES.index("channel")
 
+_READERS: Final = tuple(feature.read for feature in REGISTRY)
 _AT: Final = {name: place for place, name in enumerate(NAMES)}
 
 
@@ -556,12 +557,16 @@ def vector(case: Case, channel: str | None, local: LocalTime) -> list[float]:
     Pure; the profile is not changed. Order of :data:`REGISTRY`, NaN = missing.
     """
     facts, spoilt = _Facts(case, channel, local), _spoilt(case)
+    if not spoilt:
+        return [_rounded(read(facts)) for read in _READERS]
     return [nan if f.source in spoilt else _rounded(f.read(facts)) for f in REGISTRY]
 
 
 def _rounded(value: float | None) -> float:
     if value is None:
         return nan
+    if value.__class__ is int:
+        return float(value)
     # Most values are whole, and round() to digits costs a microsecond. + 0.0 turns -0.0 into 0.0:
     # equal values must give equal bytes in the record.
     whole = float(value)
@@ -570,8 +575,10 @@ def _rounded(value: float | None) -> float:
 
 def as_dict(values: Sequence[float]) -> dict[str, float | None]:
     """Return a vector by name for the record of a decision; missing = None."""
+    # Only NaN differs from itself, and asking so costs half of isnan().
     return {
-        name: None if isnan(value) else value for name, value in zip(NAMES, values, strict=True)
+        name: value if value == value else None  # noqa: PLR0124
+        for name, value in zip(NAMES, values, strict=True)
     }
 
 

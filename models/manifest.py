@@ -32,6 +32,8 @@ class Interval(Struct, frozen=True, array_like=True):
 class Metrics(Struct, frozen=True, kw_only=True):
     """How the model did on the test slice: the newest fifth of the time, never seen in training.
 
+    "all" and each trigger kind: every row, the model being told what was really sent;
+    "nothing_sent": the rows without a message, by the probabilities that are served.
     ``ece10``: expected calibration error over ten bins of equal mass. Figures are None where the
     slice does not hold both outcomes.
     """
@@ -47,6 +49,31 @@ class Metrics(Struct, frozen=True, kw_only=True):
     ece10: Interval | None = None
 
 
+class Bin(Struct, frozen=True, array_like=True):
+    """Rows of the test slice that were given similar chances: what was said, what happened."""
+
+    rows: int
+    positives: int
+    mean_predicted: float
+
+
+class MeasuredLift(Struct, frozen=True, kw_only=True):
+    """What a message did, as odds with it to odds without it, from decisions left to chance.
+
+    ``odds_ratio`` is served: the ``estimate`` drawn towards ``prior``, what the campaign assumed,
+    as far as rows are few. ``low`` and ``high``: 95 % interval of the estimate, robust to people
+    with many rows; ``treated`` and ``untreated`` rows, where both were possible.
+    """
+
+    odds_ratio: float
+    estimate: float
+    low: float
+    high: float
+    prior: float
+    treated: int
+    untreated: int
+
+
 class Golden(Struct, frozen=True, array_like=True):
     """A vector (None = missing) and the raw score the model gave where it was made."""
 
@@ -55,11 +82,15 @@ class Golden(Struct, frozen=True, array_like=True):
 
 
 class Window(Struct, frozen=True, kw_only=True):
-    """The time a model learned from: first and last decision, and how far the events reach."""
+    """The time a model learned from: first and last decision, and how far the events reach.
+
+    ``unseen_from``: decisions from here on it never saw while it learned; None = not recorded.
+    """
 
     first: int
     last: int
     until: int
+    unseen_from: int | None = None
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -67,7 +98,14 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
     ``trigger_kinds``: those the model speaks about; others keep the prior. ``rows``: used, by
     slice; ``left_out``: decisions not used, by reason; ``positives`` per trigger kind, over all
-    slices; ``mean_order`` in ``currency``, None = too few orders to tell.
+    slices; ``mean_order`` in ``currency``, None = too few orders to tell. ``blocked``: sentences,
+    each a reason why the model must not be put in force; ``without``: features it was not shown.
+    ``reliability``: at most ten bins of equal mass of the test slice, by trigger kind;
+    ``importance``: mean absolute contribution to the log-odds there, of the ten largest features,
+    by trigger kind. ``lifts``: by trigger kind and channel, as measured; others keep what the
+    campaign assumes. ``silence``: by trigger kind, what was added to the log-odds because nothing
+    was sent, and is within ``calibration``. What has a default came later than the first
+    artefacts, which still load.
     """
 
     v: int = VERSION
@@ -88,12 +126,18 @@ class Manifest(Struct, frozen=True, kw_only=True):
     calibration: dict[str, Calibration]
     metrics: dict[str, Metrics]
     warnings: list[str]
+    blocked: list[str] = []
+    without: list[str] = []
     mean_order: float | None
     currency: str
     params: dict[str, float | int | bool | str]
     rounds: int
     seed: int
     golden: list[Golden]
+    reliability: dict[str, list[Bin]] = {}
+    importance: dict[str, dict[str, float]] = {}
+    lifts: dict[str, dict[str, MeasuredLift]] = {}
+    silence: dict[str, float] = {}
 
 
 class Artefact(Struct, frozen=True, kw_only=True):

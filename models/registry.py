@@ -1,6 +1,7 @@
 """The directory where trained models are kept: ``<name>/<version>/``, immutable once written.
 
-Each holds ``artefact.json`` (what is applied), and ``model.txt`` and ``manifest.json`` for people.
+Each holds ``artefact.json`` (what is applied), and for people ``card.md``, ``card.json``,
+``manifest.json`` and ``model.txt``.
 A half-written version is never seen: it is written aside and renamed.
 """
 
@@ -14,6 +15,7 @@ from tempfile import mkdtemp
 from typing import Final
 
 from engine.errors import Refused
+from models.card import card_json, card_markdown
 from models.manifest import Manifest, manifest_json, unpack
 
 _ARTEFACT: Final = "artefact.json"
@@ -98,6 +100,8 @@ class Registry:
             _durable(aside / _ARTEFACT, artefact)
             _durable(aside / "model.txt", read.model.encode())
             _durable(aside / "manifest.json", manifest_json(read.manifest))
+            _durable(aside / "card.json", card_json(read.manifest))
+            _durable(aside / "card.md", card_markdown(read.manifest).encode())
             aside.chmod(0o755)  # mkdtemp makes it private; other users of the machine may read
             _sync(aside)
             try:

@@ -4,7 +4,7 @@ An artefact is checked once, when it is built into a scorer; a row is scored in 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite, nan
 from typing import Final
 
@@ -55,12 +55,16 @@ def build(
         calibration={k: manifest.calibration.get(k, Calibration()) for k in manifest.trigger_kinds},
         mean_order=manifest.mean_order,
         local=local,
+        lifts=_lifts(manifest),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelScorer:
-    """A model in force. ``calibration`` by trigger kind it speaks about; others keep the prior."""
+    """A model in force. ``calibration`` by trigger kind it speaks about; others keep the prior.
+
+    ``lifts``: odds ratio by trigger kind and channel; what is not there keeps the assumption.
+    """
 
     row: Row
     ref: ModelRef
@@ -68,6 +72,7 @@ class ModelScorer:
     calibration: Mapping[str, Calibration]
     mean_order: float | None
     local: LocalTime
+    lifts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def score(self, case: Case) -> Score:
         """Return the probability of an order within the conversion window if nothing is sent."""
@@ -88,8 +93,16 @@ class ModelScorer:
             features=as_dict(values),
             schema_hash=SCHEMA_HASH,
             model=self.ref,
+            lifts=self.lifts.get(case.trigger.kind, {}),
             mean_order=self.mean_order,
         )
+
+
+def _lifts(manifest: Manifest) -> dict[str, dict[str, float]]:
+    return {
+        kind: {channel: lift.odds_ratio for channel, lift in by_channel.items()}
+        for kind, by_channel in manifest.lifts.items()
+    }
 
 
 # --- what is refused ----------------------------------------------------------------------------
@@ -118,6 +131,8 @@ def _check(artefact: Artefact, *, allow_simulated: bool, today: int | None) -> N
             f"{_named(manifest)} learned from a simulated shop and knows nothing of yours: train "
             "one on your decisions, or set allow_simulated_model = true in the campaigns file."
         )
+    if manifest.blocked:
+        raise Refused(f"{_named(manifest)} is blocked: {' '.join(manifest.blocked)}")
     _check_lightgbm(manifest)
     if today is not None and (sentence := expired(manifest, today)) is not None:
         raise Refused(sentence)

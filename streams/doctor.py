@@ -11,6 +11,7 @@ from engine.policy import Settings
 from engine.ports import Head
 from engine.times import SECOND
 from models import scorer
+from models.manifest import expired, unpack
 from rules import campaigns
 from rules.zones import ZONES
 from streams import campaigns_file
@@ -178,11 +179,12 @@ class _Doctor:
             return Finding("model", ok=False, sentence=sentence)
         try:
             simulated = self._simulated_allowed(heads, files)
-            scorer.build(
-                content, allow_simulated=simulated, local=ZONES, today=int(time() * SECOND)
-            )
+            scorer.build(content, allow_simulated=simulated, local=ZONES)
         except Refused as refused:
             return Finding("model", ok=False, sentence=f"{refused} The prior speaks instead.")
+        old = expired(unpack(content).manifest, int(time() * SECOND))
+        if old is not None:
+            return Finding("model", ok=False, sentence=f"{old} Until then it goes on scoring.")
         return Finding("model", ok=True, sentence=f"{str(names[-1])[:12]} in force")
 
     @staticmethod

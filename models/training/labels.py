@@ -10,6 +10,8 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import nan
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -35,6 +37,13 @@ MAX_ROWS: Final = 500_000
 _ENOUGH_ORDERS: Final = 20
 _WINSORISED: Final = 0.995
 _EVERY_LOT: Final = 1 << 64
+# What was done, where it can be compared: see Labelled.done.
+UNCOMPARED: Final = -1
+NOTHING: Final = 0
+_FACTS: Final = 8
+_WITHHELD: Final = "would_send_holdout"
+_UNTOUCHED: Final = frozenset({"explored_none", "not_worth_it", _WITHHELD})
+_NOT_GIVEN: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,14 @@ class Labelled:
     """Rows in order of (time, decision id), and what was learned on the way.
 
     ``sent``: something was really sent (the vector's channel says what); ``kind`` indexes
-    ``kinds``; ``until``: how far the events reach; ``left_out`` counts decisions by reason.
+    ``kinds``, ``user`` indexes ``users``; ``until``: how far the events reach; ``left_out`` counts
+    decisions by reason.
+
+    For comparing what was done: ``done`` is 0 for nothing, n for a message by ``channels[n - 1]``
+    and -1 where neither was up to chance alone (words that failed, campaigns in dry run).
+    ``withheld``: a channel was chosen, and she is of the holdout. ``silence`` and ``chance`` (a
+    column per channel) are the logged propensities; ``assumed`` the odds ratio the campaign
+    assumed, NaN for a channel that could not speak.
     """
 
     vectors: Floats
@@ -52,7 +68,14 @@ class Labelled:
     kind: Ints
     user: Ints
     sent: Flags
+    done: Ints
+    withheld: Flags
+    silence: Floats
+    chance: Floats
+    assumed: Floats
+    channels: tuple[str, ...]
     kinds: tuple[str, ...]
+    users: tuple[str, ...]
     until: int
     left_out: Mapping[str, int]
     mean_order: float | None
@@ -66,13 +89,16 @@ def label(
     *,
     until: int | None = None,
     max_rows: int = MAX_ROWS,
+    assumed: Mapping[str, Mapping[str, float]] = _NOT_GIVEN,
 ) -> Labelled:
     """Read both streams once, decisions first, and label what has a closed window.
 
     ``conversion_windows``: ms per campaign id. ``until``: how far the events are complete (ms);
-    None = to the newest arrival among them. Raises Refused for a decision that cannot be read.
+    None = to the newest arrival among them. ``assumed``: odds ratio by campaign and channel;
+    where it says nothing, the one the decision was made with (1 where it does not tell). Raises
+    Refused for a decision that cannot be read.
     """
-    rows = _Rows(conversion_windows, max_rows)
+    rows = _Rows(conversion_windows, max_rows, assumed)
     for number, value in enumerate(decisions, start=1):
         rows.take(_read(number, value))
     rows.thin()
@@ -95,16 +121,20 @@ def _read(number: int, value: bytes) -> Decision:
 class _Rows:
     """The columns kept of the decisions that can be learned from."""
 
-    def __init__(self, windows: Mapping[str, int], max_rows: int) -> None:
+    def __init__(
+        self, windows: Mapping[str, int], max_rows: int, assumed: Mapping[str, Mapping[str, float]]
+    ) -> None:
         self.left_out: Counter[str] = Counter()
         self.users: dict[str, int] = {}
         self.kinds: dict[str, int] = {}
         self.currency = ""
+        self.alternatives = _Alternatives(assumed)
+        self._regimes: dict[tuple[str, str], int] = {}
         self._windows, self._max_rows = windows, max_rows
         self._below = _EVERY_LOT
         self._values = array("d")
         self._lots = array("Q")
-        # time, window, kind, user, sent
+        # time, window, kind, user, sent, done, withheld, regime
         self._facts = array("q")
 
     def take(self, decision: Decision) -> None:
@@ -130,7 +160,13 @@ class _Rows:
             self.kinds.setdefault(decision.trigger.kind, len(self.kinds)),
             self.users.setdefault(decision.user_id, len(self.users)),
             sent is not None,
+            self.alternatives.done(decision),
+            decision.reason == _WITHHELD,
+            self._regimes.setdefault(
+                (decision.settings_hash, decision.campaign), len(self._regimes)
+            ),
         ))  # fmt: skip
+        self.alternatives.take(decision)
         self.currency = decision.currency or self.currency
         if len(self._lots) > self._max_rows:
             self._below //= 2
@@ -160,14 +196,72 @@ class _Rows:
         self._values = array("d", values[keep].tobytes())
         self._lots = array("Q", lots[keep].tobytes())
         self._facts = array("q", facts[keep].tobytes())
+        self.alternatives.keep(keep)
 
     def columns(self) -> tuple[Floats, npt.NDArray[np.uint64], Ints]:
         """Return vectors, lots and facts as matrices over the same memory."""
         return (
             np.frombuffer(self._values, dtype=np.float64).reshape(-1, len(NAMES)),
             np.frombuffer(self._lots, dtype=np.uint64),
-            np.frombuffer(self._facts, dtype=np.int64).reshape(-1, 5),
+            np.frombuffer(self._facts, dtype=np.int64).reshape(-1, _FACTS),
         )
+
+
+class _Alternatives:
+    """What each decision could have done: a pair (propensity, assumed lift) per channel."""
+
+    def __init__(self, assumed: Mapping[str, Mapping[str, float]]) -> None:
+        self._assumed = assumed
+        self._silence = array("d")
+        self._channels: dict[str, array[float]] = {}
+
+    def done(self, decision: Decision) -> int:
+        """Return what was done, as in :class:`Labelled`."""
+        if decision.outcome == "send" and decision.channel is not None:
+            self._column(decision.channel)
+            return 1 + list(self._channels).index(decision.channel)
+        return NOTHING if decision.reason in _UNTOUCHED else UNCOMPARED
+
+    def take(self, decision: Decision) -> None:
+        """Append one decision; a channel that could not speak has no chance and no lift."""
+        for channel in decision.channels:
+            self._column(channel)
+        self._silence.append(decision.none_propensity)
+        assumed = self._assumed.get(decision.campaign, {})
+        for channel, column in self._channels.items():
+            view = decision.channels.get(channel)
+            if view is None or view.objection is not None:
+                column.extend((0.0, nan))
+            else:
+                lift = assumed.get(channel, view.lift)
+                column.extend((view.propensity, 1.0 if lift is None else lift))
+
+    def _column(self, channel: str) -> None:
+        """Open a column for a channel, empty for the decisions before it."""
+        if channel not in self._channels:
+            self._channels[channel] = array("d", (0.0, nan) * len(self._silence))
+
+    def keep(self, places: Ints) -> None:
+        """Keep the decisions at these places, in this order."""
+        silence, chance, assumed = self.columns()
+        self._silence = array("d", silence[places].tobytes())
+        for number, channel in enumerate(self._channels):
+            pairs = np.column_stack((chance[places, number], assumed[places, number]))
+            self._channels[channel] = array("d", pairs.tobytes())
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        return tuple(self._channels)
+
+    def columns(self) -> tuple[Floats, Floats, Floats]:
+        """Return the propensity of silence, and propensity and lift with a column per channel."""
+        rows = len(self._silence)
+        pairs = np.empty((rows, len(self._channels), 2))
+        for number, column in enumerate(self._channels.values()):
+            pairs[:, number] = np.frombuffer(column, dtype=np.float64).reshape(rows, 2)
+        silence = np.array(self._silence, dtype=np.float64)
+        return silence, pairs[:, :, 0], pairs[:, :, 1]
 
 
 class _Orders:
@@ -219,10 +313,12 @@ def _join(rows: _Rows, orders: _Orders, until: int) -> Labelled:
     at, window = facts[:, 0], facts[:, 1]
     closed = at + window <= until
     rows.left_out["open_window"] += int(np.count_nonzero(~closed))
+    done = _compared(facts)[closed]
+    silence, chance, assumed = (column[closed] for column in rows.alternatives.columns())
     facts = facts[closed]
     times = orders.times()
     converted = np.fromiter(
-        (_bought(times.get(user, []), at, window) for at, window, _, user, _ in facts.tolist()),
+        (_bought(times.get(user, []), at, window) for at, window, _, user, *_ in facts.tolist()),
         dtype=np.bool_,
         count=len(facts),
     )
@@ -234,12 +330,30 @@ def _join(rows: _Rows, orders: _Orders, until: int) -> Labelled:
         kind=facts[:, 2],
         user=facts[:, 3],
         sent=facts[:, 4] == 1,
+        done=done,
+        withheld=facts[:, 6] == 1,
+        silence=silence,
+        chance=chance,
+        assumed=assumed,
+        channels=rows.alternatives.channels,
         kinds=tuple(rows.kinds),
+        users=tuple(rows.users),
         until=until,
         left_out={reason: n for reason, n in sorted(rows.left_out.items()) if n},
         mean_order=orders.mean(),
         currency=rows.currency,
     )
+
+
+def _compared(facts: Ints) -> Ints:
+    """Return what was done, -1 throughout the settings under which a campaign sent nothing at all.
+
+    In a dry run silence is certain, whatever the propensities say, and nobody stands against it;
+    which settings were one is not logged, but then nothing was sent under them.
+    """
+    regime = facts[:, 7]
+    live = np.isin(regime, regime[facts[:, 4] == 1])
+    return np.where(live, facts[:, 5], UNCOMPARED)
 
 
 def _bought(times: list[int], at: int, window: int) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from models import manifest
@@ -79,3 +80,34 @@ def test_a_simulated_model_is_refused_by_a_shop_that_does_not_allow_it(shop: Sho
         for _, value in run
     ]
     assert canonical(told) == canonical(record.value for record in shop.read("decisions"))
+
+
+def test_an_expired_model_goes_on_and_one_that_cannot_be_used_gives_way_to_the_prior(
+    shop: Shop,
+) -> None:
+    made = manifest.unpack(trained(world(2_000, seed=3)))
+    expired = msgspec.structs.replace(made.manifest, expires_at=1)
+    foreign = msgspec.structs.replace(made.manifest, version="v2", schema_hash="0" * 64)
+    records = list(traffic(6_000))
+    # `apply` refuses both: these reached the log by another way, as in a disaster's haste
+    shop.apply(shipped(replace=ALLOWED), model=manifest.pack(expired, made.model))
+
+    with shop.worker("decide") as worker:
+        shop.load(records[:3_600])
+        wait_folded(shop)
+        before = weighed(shop)
+        shop.apply(shipped(replace=ALLOWED), model=manifest.pack(foreign, made.model))
+        shop.load(records[3_600:])
+        wait_folded(shop)
+        after = weighed(shop)
+        metrics = worker.get("/metrics")[1]
+
+    assert before
+    assert {tuple(decision["model"]) for decision in before} == {("order", "v1")}
+    known = {decision["decision_id"] for decision in before}
+    later = [decision for decision in after if decision["decision_id"] not in known]
+    assert later, "the worker decides on"
+    assert all(decision["model"] is None for decision in later)
+    assert scores(later) == {PRIOR}
+    assert "rekindle_models_refused_total 1.0" in metrics
+    assert_agrees(shop)

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from engine.errors import Refused
+from models.card import card_json, card_markdown
 from models.manifest import pack, unpack
 from models.registry import Registry
 
@@ -26,10 +27,15 @@ def test_a_saved_model_is_loaded_byte_for_byte(tmp_path: Path, artefact: bytes) 
     assert kept.sha256 == sha256(artefact).hexdigest()
     assert {path.name for path in kept.path.iterdir()} == {
         "artefact.json",
+        "card.json",
+        "card.md",
         "manifest.json",
         "model.txt",
     }
-    assert (kept.path / "model.txt").read_text() == unpack(artefact).model
+    read = unpack(artefact)
+    assert (kept.path / "model.txt").read_text() == read.model
+    assert (kept.path / "card.json").read_bytes() == card_json(read.manifest)
+    assert (kept.path / "card.md").read_text() == card_markdown(read.manifest)
 
 
 def test_the_newest_version_speaks_for_a_name(tmp_path: Path, artefact: bytes) -> None:

@@ -46,7 +46,7 @@ def test_the_manifest_says_what_was_done(artefact: bytes) -> None:
     assert manifest.mean_order == 100.0
     assert manifest.warnings == []
     assert len(manifest.golden) == 16
-    assert set(manifest.metrics) == {"all", "cart_abandonment"}
+    assert set(manifest.metrics) == {"all", "cart_abandonment", "nothing_sent"}
 
 
 def test_the_same_input_gives_the_same_bytes(known_world: World, artefact: bytes) -> None:
@@ -126,18 +126,51 @@ def test_a_rare_trigger_keeps_the_prior_and_the_manifest_says_so(known_world: Wo
     assert [w for w in manifest.warnings if w.startswith("post_purchase_30d keeps the prior")]
 
 
-def test_a_feature_that_knows_the_outcome_is_called_out(known_world: World) -> None:
-    leaking = [
-        log.encode(
-            msgspec.structs.replace(
-                (decision := log.decode(value)),
-                features={**decision.features, "since_seen_s": float(known_world.converted[n])},
-            )
-        )
-        for n, value in enumerate(known_world.decisions)
-    ]
-    manifest = unpack(_train(leaking, known_world)).manifest
-    assert any("too good to be true" in warning for warning in manifest.warnings)
+# --- a leak -------------------------------------------------------------------------------------
+
+
+def _leaking(drawn: World) -> World:
+    """Return a world whose vectors were read when the outcome was known: she was seen, ordering."""
+    decisions = []
+    for value, converted in zip(drawn.decisions, drawn.converted, strict=True):
+        decision = log.decode(value)
+        seen = {**decision.features, "since_seen_s": 3600.0 if converted else 90_000.0}
+        decisions.append(log.encode(msgspec.structs.replace(decision, features=seen)))
+    return World(decisions, drawn.events, drawn.chance, drawn.converted)
+
+
+@pytest.fixture(scope="module")
+def leaking(known_world: World) -> World:
+    return _leaking(known_world)
+
+
+def test_a_feature_that_knows_the_outcome_blocks_the_model(leaking: World) -> None:
+    spoilt = trained(leaking)
+    (reason,) = unpack(spoilt).manifest.blocked
+    assert reason.startswith("cart_abandonment has an AUC of 0.99")
+    assert "--without since_seen_s" in reason
+    with pytest.raises(Refused, match="Model order/v1 is blocked: cart_abandonment") as refused:
+        build(spoilt, allow_simulated=True, local=LOCAL)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_model_that_knows_much_and_not_too_much_is_not_blocked(artefact: bytes) -> None:
+    assert unpack(artefact).manifest.blocked == []
+
+
+def test_without_the_leak_the_same_decisions_give_an_honest_model(
+    leaking: World, artefact: bytes
+) -> None:
+    mended = unpack(trained(leaking, without=["since_seen_s"])).manifest
+    assert mended.blocked == []
+    assert mended.without == ["since_seen_s"]
+    # nobody's last visit is known in the honest world, so nothing else has changed
+    assert mended.metrics == unpack(artefact).manifest.metrics
+
+
+def test_a_feature_that_is_none_cannot_be_left_out(known_world: World) -> None:
+    with pytest.raises(Refused, match="There is no feature shoe_size"):
+        trained(known_world, without=["shoe_size"])
 
 
 # --- parts --------------------------------------------------------------------------------------

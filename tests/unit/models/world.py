@@ -1,6 +1,6 @@
 """A world whose truth is known: decisions and orders drawn from stated chances, by seed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,9 @@ def _order(number: int, user: str, at: int) -> ev.OrderCompleted:
     )
 
 
-def trained(drawn: World, *, seed: int = 7, version: str = "v1") -> bytes:
+def trained(
+    drawn: World, *, seed: int = 7, version: str = "v1", without: Collection[str] = ()
+) -> bytes:
     """Train on a world, as ``rekindle train`` would."""
     return train(
         drawn.decisions,
@@ -89,4 +91,5 @@ def trained(drawn: World, *, seed: int = 7, version: str = "v1") -> bytes:
         created_at=NOW + 90 * DAY,
         provenance="simulator",
         seed=seed,
+        without=without,
     )
