@@ -18,7 +18,7 @@ from streams.state.connection import RedisConnection
 from streams.state.store import RedisStore
 
 
-async def _partition(deployment: Deployment, user_id: str) -> int:
+async def partition(deployment: Deployment, user_id: str) -> int:
     """Return where her events, and therefore her state, live; raises Unavailable, Refused."""
     producer = Producer(deployment.kafka)
     topic = deployment.topic_prefix + EVENTS
@@ -34,10 +34,10 @@ async def _partition(deployment: Deployment, user_id: str) -> int:
 
 async def profile(deployment: Deployment, user_id: str) -> Profile:
     """Return the profile in Redis; raises Refused when there is none, Unavailable."""
-    partition = await _partition(deployment, user_id)
+    place = await partition(deployment, user_id)
     redis = RedisConnection(deployment.redis)
     try:
-        stored = await RedisStore(redis).load(partition, [user_id], ())
+        stored = await RedisStore(redis).load(place, [user_id], ())
     finally:
         await redis.close()
     packed = stored[user_id].profile
@@ -47,16 +47,15 @@ async def profile(deployment: Deployment, user_id: str) -> Profile:
     return decode(packed)
 
 
-async def decisions(deployment: Deployment, user_id: str) -> list[Decision]:
-    """Return the decisions about her that the topic still holds, oldest first."""
-    partition = await _partition(deployment, user_id)
+async def decisions(deployment: Deployment, user_id: str, place: int) -> list[Decision]:
+    """Return the decisions about her that her partition still holds, oldest first."""
     key = user_id.encode()
     reader = Reader(deployment.kafka, fetch_wait_ms=deployment.fetch_wait)
     try:
         topic = deployment.topic_prefix + DECISIONS
         return [
             log.decode(record.value)
-            async for record in reader.whole(topic, partition)
+            async for record in reader.whole(topic, place)
             if record.key == key and record.value is not None
         ]
     finally:

@@ -1,6 +1,6 @@
 """Tells one decision as one sentence, in the words of the person who asked why."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from engine.decisions import ChannelView, Decision
@@ -45,15 +45,22 @@ SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
-def sentence(decision: Decision, policy: Policy | None = None) -> str:
-    """Return the decision as one sentence.
+def sentence(
+    decision: Decision,
+    policy: Policy | None = None,
+    minute: Callable[[str | None], str] | None = None,
+) -> str:
+    """Return the decision as one sentence; ``minute`` writes an ISO time, without it in UTC.
 
     With the ``policy`` it was made under the worth is taken apart: uplift x margin x basket, cost,
     patience. A policy of another campaign version cannot tell them, and is not used.
     """
     said = _reason(decision)
     if decision.outcome == "defer":
-        said = said.replace("not sent", "held back", 1) + f" (until {_minute(decision.until)})"
+        said = (
+            said.replace("not sent", "held back", 1)
+            + f" (until {(minute or _minute)(decision.until)})"
+        )
     weighed = _weighed(decision, policy)
     if not weighed:
         return said
@@ -105,10 +112,10 @@ def _weighed(decision: Decision, policy: Policy | None) -> str:
     patience = view.uplift * value - price.cost - view.worth
     if patience < price.patience - 1e-5:  # other prices were in force than this file has
         return f"{more} more orders by {channel}, worth {_money(view.worth, currency)}"
-    cost = f" {_MINUS} {_number(price.cost)} {_name(channel)}" if price.cost else ""
+    cost = f" {_MINUS} {number(price.cost)} {channel_name(channel)}" if price.cost else ""
     return (
-        f"{more} more orders {_TIMES} {_number(value)} {currency}{cost} "
-        f"{_MINUS} {_number(patience)} patience = {_money(view.worth, currency)}"
+        f"{more} more orders {_TIMES} {number(value)} {currency}{cost} "
+        f"{_MINUS} {number(patience)} patience = {_money(view.worth, currency)}"
     )
 
 
@@ -131,7 +138,8 @@ def _campaign(decision: Decision, policy: Policy | None) -> Campaign | None:
     return campaign if same else None
 
 
-def _name(channel: str) -> str:
+def channel_name(channel: str) -> str:
+    """Return a channel as people write it."""
     return {"sms": "SMS", "email": "e-mail"}.get(channel, channel)
 
 
@@ -139,7 +147,7 @@ def _percent(share: float) -> str:
     return f"{_signed(share * 100, 1)} %"
 
 
-def _number(amount: float) -> str:
+def number(amount: float) -> str:
     """Return an amount with as many digits as it needs, 2 to 4; whole ones from 10 on as such."""
     if amount >= 10 and abs(amount - round(amount)) < 0.005:
         return f"{amount:.0f}"

@@ -1,8 +1,22 @@
 """`user show` and `user why`: what is known about one person, and why she did or did not hear."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from streams.cli.group import as_json, example, existing_file, print_json, read, run
+from streams.cli.group import (
+    as_json,
+    example,
+    existing_file,
+    existing_path,
+    print_json,
+    read,
+    run,
+)
+
+if TYPE_CHECKING:
+    from streams.timeline.page import Since
 
 
 @click.group()
@@ -26,36 +40,70 @@ def show(*, user_id: str, as_json: bool) -> None:
             click.echo(text)
 
 
+def _since(_: click.Context, __: click.Parameter, value: str | None) -> "Since | None":
+    from streams.timeline.page import since
+
+    if value is None:
+        return None
+    try:
+        return since(value)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from wrong
+
+
 @user.command(
     epilog=example(
-        "rekindle user why u-1029",
-        "rekindle user why u-1029 --from demo-run/decisions.jsonl --campaigns campaigns.toml",
+        "rekindle user why u-1029 --since 14d",
+        "rekindle user why shopper-0017 --from demo-run",
+        "rekindle user why u-1029 --from decisions.jsonl --campaigns campaigns.toml",
     )
 )
 @click.argument("user_id", metavar="USER")
-@click.option("--from", "recorded", type=existing_file, help="Read decisions.jsonl of a run.")
+@click.option(
+    "--since",
+    callback=_since,
+    metavar="14d",
+    help="Leave out what is older, counted from the end of the log, or than a day: 2026-10-20.",
+)
+@click.option(
+    "--from",
+    "recorded",
+    type=existing_path,
+    help="The folder of a recorded run, or a file of events or decisions.",
+)
 @click.option(
     "--campaigns",
     type=existing_file,
-    help="The file that was in force: takes the worth of a message apart.",
+    help="The file that was in force, where the log does not have it.",
 )
 @as_json
-def why(*, user_id: str, recorded: str | None, campaigns: str | None, as_json: bool) -> None:
-    """Tell every decision about USER in one sentence, oldest first."""
-    from rules import campaigns as files
-    from streams import person
-    from streams.sentence import line
-    from streams.settings import Deployment
+def why(
+    *,
+    user_id: str,
+    since: "Since | None",
+    recorded: str | None,
+    campaigns: str | None,
+    as_json: bool,
+) -> None:
+    """Tell what USER did, what it armed, and each decision with its arithmetic, oldest first.
 
-    policy = files.load(read(campaigns), campaigns) if campaigns else None
+    Times are those of her own zone where it is known. Addresses never appear.
+    """
+    from rules import campaigns as files
+    from streams.settings import Deployment
+    from streams.timeline import sources
+    from streams.timeline.page import Page
+
+    content = read(campaigns) if campaigns else None
+    if content is not None and campaigns is not None:
+        files.load(content, campaigns)
     if recorded:
-        decisions = person.recorded_decisions(recorded, user_id)
+        life = run(sources.of_path(Path(recorded), user_id, content))
     else:
-        decisions = run(person.decisions(Deployment.from_process(), user_id))
+        life = run(sources.of_deployment(Deployment.from_process(), user_id, content))
+    page = Page(life, since)
     if as_json:
-        print_json(decisions)
+        print_json(page.as_json())
         return
-    for decision in decisions:
-        click.echo(line(decision, policy))
-    if not decisions:
-        click.echo(f"no decision about {user_id}: nothing of hers ever became due or was ended")
+    for text in page.lines():
+        click.echo(text)

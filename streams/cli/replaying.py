@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _FORMATS = ("segment", "retailrocket", "rees46", "onlineretail", "events")
 _TOPIC = "kafka:"
+_RECORDED = "recorded"
 
 
 def _spacing(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
@@ -40,17 +42,42 @@ def _spacing(_: click.Context, __: click.Parameter, value: str | None) -> int | 
     return spacing
 
 
+class _FileOrRecorded(click.Path):
+    """A campaigns file, or the word for what the log itself had in force."""
+
+    name = "file"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False)
+
+    def convert(
+        self,
+        value: str | PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """Return the word or the path; fails when there is no such file."""
+        return _RECORDED if value == _RECORDED else str(super().convert(value, param, ctx))
+
+
 @click.command(
     epilog=example(
         "rekindle replay events.csv.gz --format retailrocket --campaigns campaigns.toml",
-        "rekindle replay demo-run --campaigns campaigns.toml --diff bolder.toml",
+        "rekindle replay demo-run --campaigns mine.toml --diff recorded",
+        "rekindle replay demo-run --campaigns mine.toml --diff yours.toml",
         "rekindle replay kafka:rekindle.events --decisions decisions.jsonl",
     )
 )
 @click.argument("source")
 @click.option("--format", "format_", type=click.Choice(_FORMATS), help="Of a file; else guessed.")
 @click.option("--campaigns", type=existing_file, help="In the place of every campaigns file.")
-@click.option("--diff", type=existing_file, help="A second file: who would gain and lose what.")
+@click.option(
+    "--diff",
+    type=_FileOrRecorded(),
+    metavar="OLD",
+    help="Who gains and loses what with --campaigns, compared with this file, or with "
+    "`recorded`: what the log itself had in force.",
+)
 @click.option("--templates", type=existing_folder, help="Laid over the shipped templates; files.")
 @click.option(
     "--model", type=existing_file, metavar="ARTEFACT", help="A model to score with; files."
@@ -88,24 +115,27 @@ def replay(
 
     SOURCE is a file of events, the folder of a recorded run, or kafka:TOPIC for a topic of the
     broker in REKINDLE_KAFKA. A recorded log keeps its partitions, its ticks and its settings.
+
+    With --diff: who newly gets or loses what when --campaigns takes the place of OLD.
     """
     from rules import campaigns as campaigns_files
     from rules import templates as words
     from streams.campaigns_file import checked
     from streams.replay import origins
     from streams.replay import run as replays
-    from streams.replay.told import told
+    from streams.replay.told import Sides, told
 
+    kind = _kind(source)
+    _comparable(kind, campaigns, diff)
     words_in_force = words.artefact(Path(templates) if templates else None)
     given = read(campaigns) if campaigns else None
-    other = read(diff) if diff else None
+    other = read(diff) if diff and diff != _RECORDED else None
     for content, name in ((given, campaigns), (other, diff)):
         if content is not None and name is not None:
             checked(content, name, words_in_force)
     artefacts = {"campaigns": given or campaigns_files.shipped(), "templates": words_in_force}
     if model is not None:
         artefacts["model"] = read(model)
-    kind = _kind(source)
     if kind != "file":
         _fitting(format_=format_, partitions=partitions, tick=tick)
     with _progress() as progress:
@@ -114,6 +144,7 @@ def replay(
             mode=mode or ("live" if kind == "file" else None),
             campaigns=given,
             other=other,
+            as_recorded=diff == _RECORDED,
             decisions=Path(decisions) if decisions else None,
             actions=Path(actions) if actions else None,
             progress=progress,
@@ -136,8 +167,22 @@ def replay(
     if as_json:
         print_json(result.as_json())
         return
-    for line in told(result):
+    here = "the shipped campaigns" if kind == "file" else "the log's own campaigns"
+    old = "the log's own campaigns" if diff == _RECORDED else diff
+    for line in told(result, Sides(campaigns or here, old or "")):
         click.echo(line)
+
+
+def _comparable(kind: str, campaigns: str | None, diff: str | None) -> None:
+    """Refuse a comparison of something with itself, or with settings that are not there."""
+    if diff != _RECORDED:
+        return
+    if campaigns is None:
+        message = "--diff recorded needs --campaigns: the file that is to be compared."
+        raise click.UsageError(message)
+    if kind == "file":
+        message = "--diff recorded: a file of events has no settings; name a campaigns file."
+        raise click.UsageError(message)
 
 
 def _fitting(*, format_: str | None, partitions: int, tick: int | None) -> None:

@@ -13,7 +13,7 @@ from streams.log import codec, topics
 from streams.log.producer import Producer
 from streams.log.reader import Reader
 from streams.replay import recording
-from streams.replay.run import Log, Origin, Placed
+from streams.replay.placed import Log, Origin, Placed
 from streams.settings import Deployment
 from streams.sources import (
     FORMATS,
@@ -38,9 +38,12 @@ _LAYOUTS: Final = {
 }
 
 
-def recorded(folder: Path) -> Origin:
-    """Return a recorded run; raises Refused when there is none. It keeps partitions and offsets."""
-    found = recording.partitions(folder)
+def recorded(folder: Path, only: int | None = None) -> Origin:
+    """Return a recorded run; raises Refused when there is none. It keeps partitions and offsets.
+
+    ``only``: this partition alone.
+    """
+    found = [entry for entry in recording.partitions(folder) if only in (None, entry.partition)]
     unreadable: dict[str, int] = defaultdict(int)
 
     async def log() -> Log:
@@ -53,10 +56,10 @@ def recorded(folder: Path) -> Origin:
     return Origin(log=log(), files=recording.artefacts(folder), unreadable=unreadable)
 
 
-async def topic(deployment: Deployment, name: str) -> Origin:
+async def topic(deployment: Deployment, name: str, only: int | None = None) -> Origin:
     """Return an ``events`` topic as it stands now, with the artefacts beside it.
 
-    Raises Refused when there is no such topic, Unavailable.
+    ``only``: this partition alone. Raises Refused when there is no such topic, Unavailable.
     """
     looking = Reader(deployment.kafka, fetch_wait_ms=deployment.fetch_wait)
     producer = Producer(deployment.kafka)
@@ -73,17 +76,18 @@ async def topic(deployment: Deployment, name: str) -> Origin:
             named[entry.key.decode()] = entry.value
     unreadable: dict[str, int] = defaultdict(int)
     notes = []
-    for partition in range(count):
+    partitions = range(count) if only is None else (only,)
+    for partition in partitions:
         begin, _ = await looking.bounds(name, partition)
         if begin:
             notes.append(
                 f"{name}/{partition} begins at offset {begin}: what retention removed before it is "
-                "not in the profiles of this replay."
+                "not known here."
             )
 
     async def log() -> Log:
         try:
-            for partition in range(count):
+            for partition in partitions:
                 async for entry in looking.whole(name, partition):
                     record = _read(entry.value or b"", entry.timestamp, unreadable)
                     if record is not None:

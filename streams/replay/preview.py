@@ -13,7 +13,11 @@ WOULD_GET = frozenset({"sent", "would_send_dry_run"})
 
 @dataclass(slots=True)
 class CampaignPreview:
-    """One campaign; ``cost`` in the currency of the file in force when it was decided."""
+    """One campaign; money in the currency of the file in force when it was decided.
+
+    ``worth``: what the messages were worth by the figures the engine decided on: assumed, nobody
+    measured it.
+    """
 
     armed: int = 0
     due: int = 0
@@ -22,7 +26,13 @@ class CampaignPreview:
     ended: Counter[str] = field(default_factory=Counter)
     deferred: Counter[str] = field(default_factory=Counter)
     cost: float = 0.0
+    worth: float = 0.0
     currency: str = ""
+
+    @property
+    def messages(self) -> int:
+        """Return how many messages there would be."""
+        return self.would_get.total()
 
     @property
     def open(self) -> int:
@@ -41,17 +51,19 @@ class CampaignPreview:
             "deferred": _ordered(self.deferred),
             "open": self.open,
             "cost": round(self.cost, 6),
+            "assumed_worth": round(self.worth, 6),
             "currency": self.currency,
         }
 
 
 class Preview:
-    """Adds decisions up, per campaign."""
+    """Adds decisions up, per campaign; ``people`` are those who would get anything."""
 
     def __init__(self) -> None:
         """Start with nothing decided."""
         self.campaigns: dict[str, CampaignPreview] = {}
         self.reasons: Counter[str] = Counter()
+        self.people: set[str] = set()
 
     def of(self, campaign: str) -> CampaignPreview:
         """Return the preview of one campaign."""
@@ -67,7 +79,10 @@ class Preview:
             at.ended[decision.reason] += 1
         elif decision.reason in WOULD_GET and decision.channel is not None:
             at.would_get[decision.channel] += 1
+            self.people.add(decision.user_id)
             at.currency = decision.currency
+            view = decision.channels.get(decision.channel)
+            at.worth += (view.worth or 0.0) if view is not None else 0.0
             if policy is not None and decision.channel in policy.channels:
                 at.cost += policy.channels[decision.channel].cost
         else:

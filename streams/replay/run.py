@@ -1,76 +1,55 @@
 """One replay from its source to what it came to: worlds, outputs, previews."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
-from typing import Any, BinaryIO, Final, NamedTuple
-
-import msgspec
+from typing import Any, BinaryIO, Final
 
 from engine import decisions
-from engine.events import Record, SettingsRecord
-from engine.memory import MemoryArtefacts, MemoryStore
+from engine.memory import MemoryStore
 from engine.pipeline import CHUNK, DECISIONS
-from engine.policy import Mode, Policy, Settings
+from engine.policy import Mode
 from engine.ports import InForce, Outgoing
 from engine.report import Report
-from streams import in_force
-from streams.replay.difference import Difference, Side
+from streams.replay.difference import Difference
+from streams.replay.placed import Log, Origin, Placed
 from streams.replay.preview import Preview
-from streams.replay.world import World
+from streams.replay.rehearsal import Rehearsal
 
 # How often whoever watches is told how far it has come.
 _TELL_EVERY: Final = 2_000
-
-
-class Placed(NamedTuple):
-    """One record of one partition of the log."""
-
-    partition: int
-    offset: int
-    record: Record
-
-
-Log = AsyncIterator[Placed]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Where records come from; ``files`` are the artefacts their settings records name.
-
-    ``unreadable`` counts records that only a dead letter is left of; ``notes`` are sentences the
-    reader of the result should know.
-    """
-
-    log: Log
-    files: Mapping[str, bytes]
-    unreadable: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How to replay. ``mode`` None = as the campaigns file says.
 
-    ``campaigns`` replaces every campaigns record of the log, ``other`` is decided beside it and
-    compared; ``decisions`` and ``actions`` are files to write.
+    ``campaigns`` replaces every campaigns record of the log, None = they stand. ``other`` is
+    decided beside it, and the result says what changes from ``other`` to ``campaigns``;
+    ``as_recorded``: compared with the log's own campaigns files, ``other`` is not read then.
+    ``decisions`` and ``actions`` are files to write.
     """
 
     chunk: int = CHUNK
     mode: Mode | None = None
     campaigns: bytes | None = None
     other: bytes | None = None
+    as_recorded: bool = False
     decisions: Path | None = None
     actions: Path | None = None
     progress: Callable[[int], None] = lambda _: None
 
+    @property
+    def compares(self) -> bool:
+        """Return whether two sides are decided."""
+        return self.as_recorded or self.other is not None
+
 
 @dataclass(kw_only=True)
 class Result:
-    """What a replay came to."""
+    """What a replay came to; ``difference`` None = nothing was compared."""
 
     report: Report
     preview: Preview
@@ -108,42 +87,32 @@ async def replay(origin: Origin, options: Options) -> Result:
     """Decide about every record of a log, in memory; raises Refused, Unavailable."""
     with ExitStack() as open_files:
         outputs = _Outputs(open_files, options)
-        difference = Difference() if options.other is not None else None
-        preview = Preview()
+        difference = Difference() if options.compares else None
+        preview = Preview() if difference is None else difference.after
         hashes: dict[str, None] = {}
-
-        def decided(side: Side, value: bytes, force: InForce) -> None:
-            decision = decisions.decode(value)
-            if difference is not None:
-                difference.add(side, decision)
-            if side == "before":
-                preview.add(decision, force.policy)
-                hashes[force.settings_hash] = None
 
         def first(_: int, outgoing: Outgoing, force: InForce) -> None:
             outputs.write(outgoing)
             if outgoing.topic == DECISIONS:
-                decided("before", outgoing.value, force)
+                decision = decisions.decode(outgoing.value)
+                preview.add(decision, force.policy)
+                hashes[force.settings_hash] = None
+                if difference is not None:
+                    difference.add("after", decision)
 
-        def second(_: int, outgoing: Outgoing, force: InForce) -> None:
-            if outgoing.topic == DECISIONS:
-                decided("after", outgoing.value, force)
+        rehearsal = _rehearsed(origin, options, options.campaigns, first)
+        rehearsals = [rehearsal]
+        if difference is not None:
+            rehearsals.append(_compared(origin, options, difference))
+        await _feed(origin.log, rehearsals, options.progress)
 
-        sides = [_Side(origin, options, options.campaigns, first)]
-        if options.other is not None:
-            sides.append(_Side(origin, options, options.other, second))
-        await _feed(origin.log, sides, options.progress)
-
-    world = sides[0].world
-    for campaign, count in world.report.armed.items():
-        preview.of(campaign).armed = count
-    for campaign, count in world.report.due.items():
-        preview.of(campaign).due = count
+    _count(preview, rehearsal.world.report)
     if difference is not None:
+        _count(difference.before, rehearsals[1].world.report)
         difference.finish()
-    sizes = profile_sizes(world.store)
+    sizes = profile_sizes(rehearsal.world.store)
     return Result(
-        report=world.report,
+        report=rehearsal.world.report,
         preview=preview,
         difference=difference,
         profiles=len(sizes),
@@ -154,55 +123,45 @@ async def replay(origin: Origin, options: Options) -> Result:
     )
 
 
-async def _feed(log: Log, sides: list["_Side"], progress: Callable[[int], None]) -> None:
+def _compared(origin: Origin, options: Options, difference: Difference) -> Rehearsal:
+    """Return the side that is compared with: another file, or the log's own settings."""
+
+    def second(_: int, outgoing: Outgoing, force: InForce) -> None:
+        if outgoing.topic == DECISIONS:
+            decision = decisions.decode(outgoing.value)
+            difference.before.add(decision, force.policy)
+            difference.add("before", decision)
+
+    return _rehearsed(origin, options, None if options.as_recorded else options.other, second)
+
+
+def _rehearsed(
+    origin: Origin,
+    options: Options,
+    campaigns: bytes | None,
+    out: Callable[[int, Outgoing, InForce], None],
+) -> Rehearsal:
+    return Rehearsal(origin.files, out, campaigns=campaigns, mode=options.mode, chunk=options.chunk)
+
+
+def _count(preview: Preview, report: Report) -> None:
+    for campaign, count in report.armed.items():
+        preview.of(campaign).armed = count
+    for campaign, count in report.due.items():
+        preview.of(campaign).due = count
+
+
+async def _feed(log: Log, rehearsals: list[Rehearsal], progress: Callable[[int], None]) -> None:
     count = 0
     async for placed in log:
-        for side in sides:
-            await side.feed(placed)
+        for rehearsal in rehearsals:
+            await rehearsal.feed(placed)
         count += 1
         if count % _TELL_EVERY == 0:
             progress(count)
-    for side in sides:
-        await side.world.finish()
+    for rehearsal in rehearsals:
+        await rehearsal.world.finish()
     progress(count)
-
-
-class _Side:
-    """One campaigns file over the log: the world, and what it puts in the place of settings."""
-
-    def __init__(
-        self,
-        origin: Origin,
-        options: Options,
-        campaigns: bytes | None,
-        out: Callable[[int, Outgoing, InForce], None],
-    ) -> None:
-        self._replaced = None if campaigns is None else sha256(campaigns).hexdigest()
-        artefacts = MemoryArtefacts(_as_if(options.mode))
-        for sha, content in origin.files.items():
-            artefacts.put(sha, content)
-        if campaigns is not None and self._replaced is not None:
-            artefacts.put(self._replaced, campaigns)
-        self.world = World(artefacts, out, options.chunk)
-
-    async def feed(self, placed: Placed) -> None:
-        record = placed.record
-        if isinstance(record, SettingsRecord) and record.campaigns and self._replaced:
-            record = msgspec.structs.replace(record, campaigns=self._replaced)
-        await self.world.feed(placed.partition, placed.offset, record)
-
-
-def _as_if(mode: Mode | None) -> Callable[[Settings, Mapping[str, bytes]], InForce]:
-    """Return the compiler of what is in force, with ``mode`` in the place of the file's own."""
-
-    def build(settings: Settings, files: Mapping[str, bytes]) -> InForce:
-        force = in_force.build(settings, files)
-        policy: Policy | None = force.policy
-        if mode is None or policy is None or policy.mode == mode:
-            return force
-        return replace(force, policy=msgspec.structs.replace(policy, mode=mode))
-
-    return build
 
 
 class _Outputs:
@@ -232,3 +191,6 @@ def _median_p99(sizes: list[int]) -> tuple[int, int]:
         return (sizes[0], sizes[0]) if sizes else (0, 0)
     hundredths = quantiles(sizes, n=100, method="inclusive")
     return round(hundredths[49]), round(hundredths[98])
+
+
+__all__ = ["Log", "Options", "Origin", "Placed", "Result", "profile_sizes", "replay"]

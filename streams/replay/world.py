@@ -45,6 +45,11 @@ class World:
         if isinstance(record, Tick | SettingsRecord) or len(lane.waiting) >= self._chunk:
             await self._flush(partition, lane)
 
+    def in_force(self, partition: int) -> InForce | None:
+        """Return what is in force in a partition now; None = unknown, or an artefact is missing."""
+        lane = self._lanes.get(partition)
+        return self._artefacts.resolve(lane.head.settings) if lane is not None else None
+
     async def finish(self) -> None:
         """Take what waits for its chunk to fill."""
         for partition, lane in self._lanes.items():

@@ -18,8 +18,9 @@ from rules import campaigns, templates
 from streams.log import codec
 from streams.replay import origins, recording
 from streams.replay.compare import canonical
+from streams.replay.difference import Difference
 from streams.replay.run import Options, Placed, Result, replay
-from streams.replay.told import told
+from streams.replay.told import Sides, told
 
 ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get("REKINDLE_TEST_DATA", "/work/shared/data"))
@@ -226,44 +227,102 @@ def test_a_recorded_run_is_continued_not_overwritten(tmp_path: Path) -> None:
 # --- comparing two files -------------------------------------------------------------------------
 
 
-def test_the_same_file_makes_no_difference(events: Path) -> None:
+NOBODY = ARTEFACTS["campaigns"].replace(b"share = 0.05", b"share = 1.0")
+
+
+def compared(events: Path, before: bytes, after: bytes | None = None) -> Result:
+    """Replay with the shipped file, or ``after``, compared with ``before``."""
     origin = origins.file(events, "retailrocket", ARTEFACTS, partitions=2)
+    return asyncio.run(replay(origin, Options(mode="live", campaigns=after, other=before)))
 
-    result = asyncio.run(replay(origin, Options(mode="live", other=ARTEFACTS["campaigns"])))
 
+def difference(result: Result) -> Difference:
     assert result.difference is not None
-    assert result.difference.changed == {}
-    assert result.difference.same > 0
+    return result.difference
 
 
-def test_who_gains_and_who_loses_is_told(events: Path, reference: Run) -> None:
-    nobody = ARTEFACTS["campaigns"].replace(b"share = 0.05", b"share = 1.0")
-    origin = origins.file(events, "retailrocket", ARTEFACTS, partitions=1)
+def test_the_same_file_makes_no_difference(events: Path) -> None:
+    result = compared(events, ARTEFACTS["campaigns"])
 
-    result = asyncio.run(replay(origin, Options(mode="live", other=nobody)))
+    assert difference(result).changed == {}
+    assert difference(result).same > 0
+    assert "end as before" in "\n".join(told(result))
 
-    assert result.difference is not None
-    lost = sum(
+
+def test_what_the_new_file_gives_is_gained_against_the_old_one(
+    events: Path, reference: Run
+) -> None:
+    found = difference(compared(events, before=NOBODY))
+
+    gained = sum(
         count
-        for (_, before, after), count in result.difference.changed.items()
-        if before.startswith("gets") and not after.startswith("gets")
+        for (_, before, after), count in found.changed.items()
+        if not before.startswith("gets") and after.startswith("gets")
     )
-    assert lost == reference.result.preview.reasons["sent"]
-    assert 0 < len(result.difference.examples) <= 10
-    assert any("->" in line for line in told(result))
+    assert gained == reference.result.preview.reasons["sent"]
+    assert found.gained == found.after.people
+    assert found.lost == set()
+
+
+def test_what_the_new_file_takes_away_is_lost(events: Path, reference: Run) -> None:
+    result = compared(events, before=ARTEFACTS["campaigns"], after=NOBODY)
+    found = difference(result)
+
+    assert found.gained == set()
+    assert found.lost == found.before.people
+    assert result.preview.reasons["sent"] == 0  # the preview is that of the new file
+    assert found.reasons["would_send_holdout"][1] > found.reasons["would_send_holdout"][0]
+    assert 0 < len(found.examples()) <= 10
+
+
+def test_cost_and_worth_of_both_sides_are_those_of_the_decisions(
+    events: Path, reference: Run, tmp_path: Path
+) -> None:
+    result = compared(events, before=ARTEFACTS["campaigns"], after=NOBODY)
+    before = difference(result).before.campaigns["cart"]
+
+    sent = [one for line in reference.decisions if (one := json.loads(line))["outcome"] == "send"]
+    carts = [one for one in sent if one["campaign"] == "cart"]
+    assert before.messages == len(carts)
+    assert before.worth == pytest.approx(
+        sum(one["channels"][one["channel"]]["worth"] for one in carts)
+    )
+    prices = campaigns.load(ARTEFACTS["campaigns"], "shipped").channels
+    assert before.cost == pytest.approx(sum(prices[one["channel"]].cost for one in carts))
+    assert difference(result).after.campaigns["cart"].cost == 0.0
 
 
 def test_a_campaign_only_one_file_has_is_part_of_the_difference(events: Path) -> None:
-    text = ARTEFACTS["campaigns"]
-    without_cart = text.replace(b'id = "cart"', b'id = "basket"')
-    origin = origins.file(events, "retailrocket", ARTEFACTS, partitions=1)
+    old = ARTEFACTS["campaigns"].replace(b'id = "cart"', b'id = "basket"')
 
-    result = asyncio.run(replay(origin, Options(mode="live", other=without_cart)))
+    changed = difference(compared(events, before=old)).changed
 
-    assert result.difference is not None
-    changed = result.difference.changed
-    assert any(name == "cart" and after == "never decided" for name, _, after in changed)
-    assert any(name == "basket" and before == "never decided" for name, before, _ in changed)
+    assert any(name == "cart" and before == "never decided" for name, before, _ in changed)
+    assert any(name == "basket" and after == "never decided" for name, _, after in changed)
+
+
+def test_a_recorded_log_is_compared_with_what_it_had_in_force(recorded: Path) -> None:
+    options = Options(mode="live", campaigns=NOBODY, as_recorded=True)
+
+    found = difference(asyncio.run(replay(origins.recorded(recorded), options)))
+
+    alone = asyncio.run(replay(origins.recorded(recorded), Options(mode="live")))
+    assert found.before.reasons == alone.preview.reasons
+    assert found.after.reasons["sent"] == 0
+
+
+def test_the_same_question_gets_the_same_text(events: Path) -> None:
+    sides = Sides("mine.toml", "yours.toml")
+    origin = origins.file(events, "retailrocket", ARTEFACTS, partitions=7)
+    options = Options(mode="live", chunk=3, other=NOBODY)
+
+    one = "\n".join(told(compared(events, NOBODY), sides))
+    other = "\n".join(told(asyncio.run(replay(origin, options)), sides))
+
+    # every partition has its own ticks, and they are counted
+    assert one.partition("\n\n")[2] == other.partition("\n\n")[2]
+    assert "Next: rekindle campaigns check mine.toml, then rekindle apply mine.toml." in one
+    assert all(len(line) <= 80 for line in one.splitlines())
 
 
 # --- formats -------------------------------------------------------------------------------------
