@@ -52,8 +52,13 @@ async def _prepare(deployment: Deployment, campaigns: tuple[str, bytes] | None) 
 
 def _said(deployment: Deployment, summary: str) -> list[str]:
     kind = "embedded, forgotten at the end" if deployment.embedded else "yours"
-    return [
+    said = [
         f"Kafka {deployment.kafka} ({kind}), HTTP http://{deployment.http}",
         f"in force: {summary or 'what was applied before'}",
-        "Ctrl-C ends it.",
     ]
+    if deployment.embedded:  # the ports are new each time, so nobody could have set them before
+        said.append(
+            f"other commands find it after: export REKINDLE_KAFKA={deployment.kafka} "
+            f"REKINDLE_REDIS='{deployment.redis}' REKINDLE_EMBEDDED=yes"
+        )
+    return [*said, "Ctrl-C ends it."]

@@ -54,21 +54,44 @@ def up(*, campaigns: str | None) -> None:
     whole.run(given, lambda text: click.echo(text, err=True))
 
 
-@click.command(epilog=example("rekindle demo", "rekindle demo --days 35 --seed 7 --json"))
+@click.command(
+    epilog=example("rekindle demo", "rekindle demo --days 20 --shoppers 500 --seed 7 --json")
+)
 @click.option("--days", type=click.IntRange(1, 400), help="Simulated days.")
 @click.option("--shoppers", type=click.IntRange(1, 1_000_000), help="Shoppers of the shop.")
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="The same seed, the same shop."
 )
-@click.option("--keep", type=click.Path(file_okay=False), metavar="DIR", help="Record into DIR.")
+@click.option(
+    "--world",
+    default="default",
+    show_default=True,
+    metavar="NAME",
+    help="What messages do to people there: default, useless-sms, fatigued, would-buy-anyway, "
+    "nothing-works.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    default="demo-run",
+    show_default=True,
+    help="Where the run is left; what an earlier demo left there is replaced.",
+)
 @as_json
 def demo(
-    *, days: int | None, shoppers: int | None, seed: int, keep: str | None, as_json: bool
+    *, days: int | None, shoppers: int | None, seed: int, world: str, keep: str, as_json: bool
 ) -> None:
-    """Show the whole product on a small simulated shop; ends by itself."""
-    from streams.demo.run import run
+    """Show the whole product on a simulated shop: sixty days in about three minutes.
 
-    run(days=days, shoppers=shoppers, seed=seed, keep=keep, as_json=as_json)
+    Real agents on an embedded Kafka and Redis, one kill -9, a model trained on the way.
+    """
+    from streams.demo.run import run
+    from streams.demo.worlds import WORLDS
+
+    if world not in WORLDS:
+        raise click.BadParameter(f"choose among {', '.join(WORLDS)}.", param_hint="--world")
+    run(days=days, shoppers=shoppers, seed=seed, world=world, keep=keep, as_json=as_json)
 
 
 @click.command(epilog=example("rekindle bench --quick --json"))

@@ -1,9 +1,12 @@
 """Who shops in the simulated shop: habits and temper of each person, drawn once from the seed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, Self
 
-from engine.draws import draw
+from streams.demo.chance import Chance
+from streams.demo.goods import CATEGORIES
+from streams.demo.habits import FAVOURITE_HOURS
 
 CHANNELS: Final = ("push", "email", "sms")
 _ZONES: Final = (
@@ -11,79 +14,114 @@ _ZONES: Final = (
     ("America/New_York", "en", 0.85),
     ("Europe/Berlin", "en", 1.0),
 )
-# How likely a channel reaches a person, and how many of the reachable allow us to use it.
-_REACHABLE: Final = {"push": 0.7, "email": 0.6, "sms": 0.4}
+_DEVICES: Final = ((("app",), 0.4), (("web",), 0.65), (("app", "web"), 1.0))
+# How likely an address is known to us, and how many then allow us to use it. Push needs the app.
+_REACHABLE: Final = {"push": 0.9, "email": 0.65, "sms": 0.5}
 _CONSENTS: Final = 0.9
 _ANONYMOUS: Final = 0.06
 _UNPERSONALISED: Final = 0.03
-# When people like to shop: lunch, after work, late evening.
-_FAVOURITE_HOURS: Final = (12, 18, 19, 20, 20, 21, 21, 22)
-# Share of a day's visits that fall on the hour that far from her favourite one.
-_HABIT: Final = (0.26, 0.17, 0.08, 0.04, 0.02, 0.01)
-_ASLEEP: Final = range(1, 7)
+_FLATTEST: Final = 0.7
 
 
-class Chance:
-    """Lots of one world: keyed hashes of stable ids, so that asking twice gives the same answer."""
+class Temper(NamedTuple):
+    """A way to shop; ``share`` of the people have it, the others are numbers of its people.
 
-    def __init__(self, seed: int) -> None:
-        """``seed`` chooses the world."""
-        self._seed = str(seed)
+    ``visits`` a day from .. to; ``odds`` of buying a left cart unasked when nothing speaks for or
+    against it; ``budget`` = the cart in CNY that is neither cheap nor dear; ``focused`` = share of
+    visits with a purpose; ``adds`` = share of visits that fill a cart; ``renews`` = odds of
+    ordering again what is used up; ``another`` = how much more than others she is moved to buy
+    something else.
+    """
 
-    def lot(self, purpose: str, key: str) -> float:
-        """Return a uniform number in [0, 1) for this purpose and key."""
-        return draw("demo-shop", self._seed, purpose, key)
+    share: float
+    visits: tuple[float, float]
+    odds: float
+    budget: float
+    focused: float
+    adds: float
+    renews: float
+    another: float
 
-    def among(self, count: int, purpose: str, key: str) -> int:
-        """Return a uniform whole number from 0 to ``count`` - 1."""
-        return int(self.lot(purpose, key) * count)
 
-    def between(self, low: float, high: float, purpose: str, key: str) -> float:
-        """Return a uniform number in [low, high)."""
-        return low + (high - low) * self.lot(purpose, key)
+TEMPERS: Final[Mapping[str, Temper]] = {
+    "loyal": Temper(0.18, (0.13, 0.29), 0.34, 420.0, 0.6, 0.4, 0.8, 2.2),
+    "deliberate": Temper(0.22, (0.07, 0.17), 0.34, 340.0, 0.5, 0.42, 0.4, 1.0),
+    "bargain": Temper(0.28, (0.06, 0.18), 0.16, 130.0, 0.3, 0.46, 0.18, 0.8),
+    "looking": Temper(0.32, (0.04, 0.15), 0.075, 200.0, 0.15, 0.34, 0.05, 0.4),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Shopper:
-    """One person. ``visits``: per day; ``intent``: chance that a left cart is bought unasked."""
+    """One person.
+
+    ``visits`` a day on average; ``odds`` and ``budget`` as in :class:`Temper`, her own;
+    ``patience`` divides what a message adds to her weariness; ``pace`` multiplies the days a
+    product lasts her; ``attention`` = chance by channel that she looks at a message when rested.
+    """
 
     id: str
     anonymous: bool
     zone: str
     locale: str
+    temper: str
+    devices: tuple[str, ...]
+    phone: str
     favourite_hour: int
+    weekend: float
     visits: float
-    intent: float
+    odds: float
+    budget: float
+    tastes: tuple[str, ...]
+    patience: float
+    pace: float
     channels: tuple[str, ...]
     allowed: tuple[str, ...]
     personalised: bool
-    attention: dict[str, float]
+    attention: Mapping[str, float]
 
-    def habit(self, hour: int) -> float:
-        """Return which share of her visits falls on a local hour of the day."""
-        if hour in _ASLEEP:
-            return 0.0
-        distance = abs(hour - self.favourite_hour)
-        distance = min(distance, 24 - distance)
-        return _HABIT[distance] if distance < len(_HABIT) else 0.01
+    @property
+    def ways(self) -> Temper:
+        """Return the numbers of her temper."""
+        return TEMPERS[self.temper]
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Return herself: nothing about a person changes."""
+        return self
 
 
 def shopper(chance: Chance, number: int) -> Shopper:
     """Draw the person of this number."""
     me = f"shopper-{number:04d}"
     anonymous = chance.lot("anonymous", me) < _ANONYMOUS
-    zone, locale = _home(chance.lot("zone", me))
+    zone, locale = next(
+        (zone, locale) for zone, locale, below in _ZONES if chance.lot("zone", me) < below
+    )
+    temper = _temper(chance.lot("temper", me))
+    ways = TEMPERS[temper]
+    devices = next(which for which, below in _DEVICES if chance.lot("devices", me) < below)
     channels = tuple(
-        channel for channel in CHANNELS if chance.lot(f"reach-{channel}", me) < _REACHABLE[channel]
+        channel
+        for channel in CHANNELS
+        if chance.lot(f"reach-{channel}", me) < _REACHABLE[channel]
+        and (channel != "push" or "app" in devices)
     )
     return Shopper(
         id=f"device-{number:04d}" if anonymous else me,
         anonymous=anonymous,
         zone=zone,
         locale=locale,
-        favourite_hour=_FAVOURITE_HOURS[chance.among(len(_FAVOURITE_HOURS), "favourite", me)],
-        visits=chance.between(0.1, 0.7, "visits", me),
-        intent=chance.between(0.04, 0.3, "intent", me),
+        temper=temper,
+        devices=devices,
+        phone=("ios", "android")[chance.among(2, "phone", me)],
+        favourite_hour=FAVOURITE_HOURS[chance.among(len(FAVOURITE_HOURS), "favourite", me)],
+        weekend=chance.between(_FLATTEST, 2 - _FLATTEST, "weekend", me),
+        visits=chance.between(*ways.visits, "visits", me),
+        odds=ways.odds * chance.between(0.6, 1.5, "odds", me),
+        budget=ways.budget * chance.between(0.6, 1.5, "budget", me),
+        tastes=_tastes(chance, me),
+        patience=chance.between(0.6, 1.8, "patience", me),
+        pace=chance.between(0.75, 1.4, "pace", me),
         channels=channels,
         allowed=tuple(c for c in channels if chance.lot(f"consent-{c}", me) < _CONSENTS),
         personalised=chance.lot("personalised", me) >= _UNPERSONALISED,
@@ -91,5 +129,18 @@ def shopper(chance: Chance, number: int) -> Shopper:
     )
 
 
-def _home(lot: float) -> tuple[str, str]:
-    return next((zone, locale) for zone, locale, below in _ZONES if lot < below)
+def _temper(lot: float) -> str:
+    for name, ways in TEMPERS.items():
+        lot -= ways.share
+        if lot < 0:
+            return name
+    return name
+
+
+def _tastes(chance: Chance, me: str) -> tuple[str, ...]:
+    first = chance.among(len(CATEGORIES), "taste", me)
+    other = 1 + chance.among(len(CATEGORIES) - 1, "other-taste", me)
+    return CATEGORIES[first], CATEGORIES[(first + other) % len(CATEGORIES)]
+
+
+__all__ = ["CHANNELS", "TEMPERS", "Shopper", "Temper", "shopper"]

@@ -9,7 +9,7 @@ base64.
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -23,36 +23,22 @@ from streams.log.topics import DEAD_LETTERS, expected
 from streams.replay.recording import Recorder
 
 Place = tuple[str, int]
-Watch = Callable[[str, ConsumerRecord], None]
 
 _PATIENCE: Final = 30.0
 # ms; it reads 26 partitions, most of them empty, and each empty fetch costs the broker and us CPU
-# that the worker of a small machine needs: at 5 ms a fifth of a core.
-_FETCH_WAIT: Final = 20
+# that the worker of a small machine needs: at 5 ms a fifth of a core. Nobody waits for it in a run.
+_FETCH_WAIT: Final = 100
 
 
 class Tape:
-    """Records a run into ``folder``; topics are named without prefix.
+    """Records a run into ``folder``; topics are named without prefix."""
 
-    ``watch`` is called for each record of each topic, after it was written down.
-    """
-
-    def __init__(
-        self,
-        bootstrap: str,
-        prefix: str,
-        folder: Path,
-        *,
-        sources: Sequence[str] = (),
-        watch: Watch = lambda *_: None,
-    ) -> None:
-        """``sources``: topics of the apps to watch as well (by full name, not written down)."""
+    def __init__(self, bootstrap: str, prefix: str, folder: Path) -> None:
+        """Nothing is connected before :meth:`start`."""
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._folder = folder
         self._names = [prefix + topic.name for topic in expected()]
-        self._sources = list(sources)
-        self._watch = watch
         self._next: dict[TopicPartition, int] = {}
         self._moved = asyncio.Event()
         self._consumer: AIOKafkaConsumer | None = None
@@ -60,7 +46,7 @@ class Tape:
 
     async def start(self, producer: Producer) -> None:
         """Begin at the first record of each topic; ``producer`` finds their partitions."""
-        for name in [*self._names, *self._sources]:
+        for name in self._names:
             for partition in range(await producer.partitions(name)):
                 self._next[TopicPartition(name, partition)] = 0
         self._consumer = AIOKafkaConsumer(
@@ -130,11 +116,9 @@ class Tape:
 
     def _take(self, files: Recorder, at: TopicPartition, record: ConsumerRecord) -> None:
         topic = at.topic.removeprefix(self._prefix)
-        if at.topic not in self._sources:
-            value = _letter(record) if topic == DEAD_LETTERS else record.value or b""
-            files.record(topic, at.partition, record.offset, record.timestamp, record.key, value)
+        value = _letter(record) if topic == DEAD_LETTERS else record.value or b""
+        files.record(topic, at.partition, record.offset, record.timestamp, record.key, value)
         self._next[at] = record.offset + 1
-        self._watch(topic, record)
 
 
 def _letter(record: ConsumerRecord) -> bytes:

@@ -133,22 +133,22 @@ class _Log:
 
     @classmethod
     def read(cls, folder: Path) -> "_Log":
-        events, ends_at = _events(folder)
+        told, ends_at = events(folder)
         action_lines = [
-            line for path in sorted(folder.glob("actions.*.jsonl")) for line in _lines(path)
+            line for path in sorted(folder.glob("actions.*.jsonl")) for line in lines(path)
         ]
         feedback: dict[str, set[str]] = defaultdict(set)
-        for line in _lines(folder / "feedback.jsonl"):
+        for line in lines(folder / "feedback.jsonl"):
             feedback[line["action_id"]].add(line["type"])
         gateway = [
             line.get("action", line)["action_id"]
             for path in sorted(folder.glob("gateway*.jsonl"))
-            for line in _lines(path)
+            for line in lines(path)
         ]
         return cls(
-            events=events,
+            events=told,
             ends_at=ends_at,
-            decisions=list(_lines(folder / "decisions.jsonl")),
+            decisions=list(lines(folder / "decisions.jsonl")),
             action_lines=action_lines,
             actions={line["action_id"]: line for line in action_lines},
             feedback=feedback,
@@ -165,19 +165,20 @@ class _Log:
         return bool(told & _REFUSALS) and not told & _PROOFS
 
 
-def _lines(path: Path) -> Iterator[Line]:
+def lines(path: Path) -> Iterator[Line]:
+    """Yield the JSON lines of a file; none if it is not there."""
     if path.exists():
         with path.open("rb") as file:
             for line in file:
                 yield orjson.loads(line)
 
 
-def _events(folder: Path) -> tuple[list[Line], int]:
+def events(folder: Path) -> tuple[list[Line], int]:
     """Return the events, each source position once, and the last tick's time (ms)."""
     once: dict[object, Line] = {}
     ends_at = 0
     for path in sorted((folder / "events").glob("*.jsonl")):
-        for number, line in enumerate(_lines(path)):
+        for number, line in enumerate(lines(path)):
             record = line["value"]
             if record["type"] == "tick":
                 ends_at = max(ends_at, record["now"])
@@ -192,7 +193,8 @@ def _counts(folder: Path, name: str) -> dict[str, int] | None:
     return orjson.loads(path.read_bytes()) if path.exists() else None
 
 
-def _ms(iso: str) -> int:
+def ms(iso: str) -> int:
+    """Return a time in ISO 8601 as ms, UTC."""
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return (datetime.fromisoformat(iso) - epoch) // timedelta(milliseconds=1)
 
@@ -286,7 +288,7 @@ def _over_cap(log: _Log, rules: Line) -> Iterator[str]:
     for action_id in set(log.gateway) & log.actions.keys():
         action = log.actions[action_id]
         if not log.given_back(action_id) and action["user_id"] not in testers:
-            at, zone = _ms(action["delivery"]["created_at"]), action["to"]["timezone"]
+            at, zone = ms(action["delivery"]["created_at"]), action["to"]["timezone"]
             said[action["user_id"]].append(_Spoken(at, action["channel"], zone, ours=True))
     for event in log.events:
         if event["type"] == "sent_elsewhere" and event["user_id"] in said:
@@ -337,7 +339,7 @@ def _lift(log: _Log, campaign: Line) -> Lift:
         "would_send_holdout": defaultdict(list),
     }
     for decision in log.closings():
-        at, user = _ms(decision["at"]), decision["user_id"]
+        at, user = ms(decision["at"]), decision["user_id"]
         group = groups.get(decision["reason"])
         if group is None or decision["campaign"] != campaign["id"] or at + window > log.ends_at:
             continue

@@ -1,13 +1,10 @@
 """The demo from its first process to its last sentence."""
 
 import asyncio
-import re
 import shutil
 import socket
 import sys
-import tempfile
 import tomllib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,39 +12,27 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+import click
 import orjson
-from rich.progress import Progress
 
 from engine.errors import Refused
-from engine.profile import decode as decode_profile
-from engine.times import DAY, HOUR, from_iso
-from rules import campaigns as rules_file
-from rules import templates
-from streams import control
-from streams.demo import story
-from streams.demo.embedded import FETCH_WAIT, PARTITIONS, EmbeddedBroker, EmbeddedRedis
-from streams.demo.lockstep import Lockstep
-from streams.demo.recorder import Tape
+from engine.times import DAY, from_iso
+from streams.demo import files, stories, story
+from streams.demo.afterwards import look_back
+from streams.demo.embedded import FETCH_WAIT, EmbeddedBroker, EmbeddedRedis
+from streams.demo.playing import CAMPAIGNS, Play, Played
 from streams.demo.recount import recount
 from streams.demo.shop import Shop
-from streams.demo.worker import WorkerProcess
-from streams.log.topics import CHANNELS, DECISIONS
-from streams.replay.compare import canonical
-from streams.replay.origins import recorded
-from streams.replay.run import Options, Result, replay
-from streams.settings import Deployment
-from streams.state.connection import RedisConnection
-from streams.state.keys import keys_of
+from streams.demo.worlds import WORLDS
+from streams.log.topics import CHANNELS
 
-DAYS: Final = 35
-SHOPPERS: Final = 300
-HOLDOUT: Final = 0.2
+DAYS: Final = 60
+SHOPPERS: Final = 4_000
+FOLDER: Final = "demo-run"
 # A Monday, so that the seasons of a week come out alike at any length.
 START: Final = from_iso("2026-10-05T00:00:00Z")
 _CART_WINDOW: Final = DAY
-# In the middle of the run, at 20 o'clock in Shanghai, when most reminders are due.
-_KILL_HOUR: Final = 12
-_CAMPAIGNS: Final = "campaigns.toml"
+_MINE: Final = "mine.toml"
 
 
 def run(
@@ -55,27 +40,25 @@ def run(
     days: int | None = None,
     shoppers: int | None = None,
     seed: int = 1,
-    keep: str | None = None,
+    world: str = "default",
+    keep: str = FOLDER,
     as_json: bool = False,
     out: Callable[[str], None] = print,
 ) -> None:
-    """Show the whole product on a small simulated shop; raises Refused, Unavailable."""
-    with ExitStack() as parts:
-        if keep is None:
-            folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="rekindle-demo-")))
-        else:
-            folder = _emptied(Path(keep))
-        asked = _Asked(days or DAYS, shoppers or SHOPPERS, seed, folder, keep)
-        if not as_json:
-            out(story.banner(seed, asked.days, asked.shoppers, HOLDOUT) + "\n")
-        outcome = asyncio.run(_played(asked))
-        out(
-            orjson.dumps(story.as_json(outcome)).decode()
-            if as_json
-            else story.told(outcome, program())
-        )
-        if not (outcome.recount.clean and outcome.replayed):
-            raise Refused("The demo found a fault in rekindle, see above: please report it.")
+    """Show the whole product on a simulated shop and leave the run in ``keep``.
+
+    Raises Refused, Unavailable.
+    """
+    asked = _Asked(days or DAYS, shoppers or SHOPPERS, seed, world, _emptied(Path(keep)), keep)
+    if not as_json:
+        out(story.banner(seed, asked.days, asked.shoppers, world, files.HOLDOUT) + "\n")
+    outcome = _played(asked, (lambda _: None) if as_json else out)
+    if as_json:
+        out(orjson.dumps(story.as_json(outcome)).decode())
+    else:
+        out("\n" + story.told(outcome, program(), _heading))
+    if not (outcome.recount.clean and outcome.replayed.same):
+        raise Refused("The demo found a fault in rekindle, see above: please report it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,49 +68,62 @@ class _Asked:
     days: int
     shoppers: int
     seed: int
+    world: str
     folder: Path
-    keep: str | None
+    keep: str
 
 
 def _emptied(folder: Path) -> Path:
     """Return the folder without what an earlier demo left; anything else in it is refused."""
     if folder.exists() and any(folder.iterdir()):
-        if not (folder / _CAMPAIGNS).exists() or not (folder / "events").is_dir():
-            raise Refused(f"{folder} holds something else than a demo: name an empty folder.")
+        if not (folder / CAMPAIGNS).exists() or not (folder / "events").is_dir():
+            raise Refused(
+                f"{folder} holds something else than a demo: name an empty folder with --keep."
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return folder.absolute()
 
 
-async def _played(asked: _Asked) -> story.Outcome:
+def _played(asked: _Asked, say: Callable[[str], None]) -> story.Outcome:
     began = monotonic()
-    campaigns = _campaigns()
-    (asked.folder / _CAMPAIGNS).write_bytes(campaigns)
-    shop = Shop(asked.seed, asked.shoppers, asked.days, START)
-    with EmbeddedBroker() as broker, EmbeddedRedis() as redis:
-        environ = _environ(broker.bootstrap, redis.url, asked.folder)
-        kills = await _play(asked, shop, Deployment.from_env(environ), environ, campaigns)
-    result = await _replayed(asked.folder)
-    told = recount(asked.folder, asked.folder / _CAMPAIGNS)
-    rules = tomllib.loads(campaigns.decode())
+    shop = Shop(asked.seed, asked.shoppers, asked.days, START, WORLDS[asked.world])
+    played = _play(asked, shop, say)
+    replayed, always = look_back(asked.folder)
+    (asked.folder / _MINE).write_bytes(files.stricter())
+    rules = tomllib.loads((asked.folder / CAMPAIGNS).read_text())
     return story.Outcome(
         seed=asked.seed,
+        world=asked.world,
         days=asked.days,
         shoppers=asked.shoppers,
-        seconds=monotonic() - began,
-        kills=kills,
-        holdout=HOLDOUT,
+        played=played,
         kinds={campaign["id"]: campaign["trigger"] for campaign in rules["campaign"]},
-        due=dict(result.report.due),
-        replayed=_same_decisions(asked.folder),
-        recount=told,
+        prices={name: channel["cost"] for name, channel in rules["channel"].items()},
+        replayed=replayed,
+        recount=recount(asked.folder, asked.folder / CAMPAIGNS),
+        always=always,
+        stories=stories.find(asked.folder),
         truth=shop.effect("cart", _CART_WINDOW),
         folder=asked.keep,
-        witness=_witness(asked.folder),
+        seconds=monotonic() - began,
     )
 
 
-# --- settings -----------------------------------------------------------------------------------
+def _play(asked: _Asked, shop: Shop, say: Callable[[str], None]) -> Played:
+    with ExitStack() as servers:
+        broker = servers.enter_context(EmbeddedBroker())
+        redis = servers.enter_context(EmbeddedRedis())
+        environ = _environ(broker.bootstrap, redis.url, asked.folder)
+        return asyncio.run(_to_the_end(shop, environ, asked.folder, say))
+
+
+async def _to_the_end(
+    shop: Shop, environ: Mapping[str, str], folder: Path, say: Callable[[str], None]
+) -> Played:
+    play = Play(shop, environ, folder, say)
+    await play.run()
+    return play.played
 
 
 def _environ(bootstrap: str, redis: str, folder: Path) -> dict[str, str]:
@@ -142,6 +138,7 @@ def _environ(bootstrap: str, redis: str, folder: Path) -> dict[str, str]:
         "REKINDLE_FETCH_WAIT": f"{FETCH_WAIT}ms",
         "REKINDLE_CLOCK": "source",
         "REKINDLE_WORKER_ID": "demo",
+        "REKINDLE_MODELS": f"{folder}/models",
         "REKINDLE_HTTP": f"127.0.0.1:{_free_port()}",
         **gateways,
     }
@@ -153,102 +150,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _campaigns() -> bytes:
-    """Return the shipped campaigns, live for this shop, with a holdout that shows in 35 days."""
-    text = rules_file.shipped().decode()
-    for was, now in (
-        (r'^mode = "dry_run"', 'mode = "live"'),
-        (r"(?<=\[holdout\]\n)share = [0-9.]+", f"share = {HOLDOUT}"),
-    ):
-        text, changed = re.subn(was, now, text, count=1, flags=re.MULTILINE)
-        if not changed:
-            raise Refused(f"The shipped campaigns file has no {was!r} for the demo to change.")
-    return text.encode()
-
-
-# --- playing ------------------------------------------------------------------------------------
-
-
-async def _play(
-    asked: _Asked,
-    shop: Shop,
-    deployment: Deployment,
-    environ: Mapping[str, str],
-    campaigns: bytes,
-) -> int:
-    """Play the whole run; returns how often the worker was killed."""
-    worker = WorkerProcess(environ, asked.folder / "worker.log")
-    lockstep = Lockstep(deployment, shop, worker.check)
-    tape = Tape(deployment.kafka, deployment.topic_prefix, asked.folder, watch=lockstep.watch)
-    kills = 0
-
-    def kill() -> None:
-        nonlocal kills
-        kills += 1
-        worker.kill()
-        worker.start()
-
-    try:
-        await control.apply(
-            deployment, campaigns=campaigns, templates=templates.artefact(), origin="demo"
-        )
-        worker.start()
-        await lockstep.start(tape)
-        doomed = asked.days // 2 * 24 + _KILL_HOUR
-        with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
-            bar = progress.add_task("simulated days", total=asked.days)
-            for number in range(1, asked.days * 24 + 1):
-                hour = START + number * HOUR
-                await (lockstep.hour(hour, kill) if number == doomed else lockstep.hour(hour))
-                progress.update(bar, completed=number / 24)
-        await lockstep.settle()
-        await _write_open(deployment, asked.folder)
-    finally:
-        worker.stop()
-        await tape.stop()
-        await lockstep.stop()
-    return kills
-
-
-async def _write_open(deployment: Deployment, folder: Path) -> None:
-    """Write how many triggers are armed in Redis now, per campaign, for the recount."""
-    still: Counter[str] = Counter()
-    redis = RedisConnection(deployment.redis)
-    try:
-        for partition in range(PARTITIONS):
-            for key in await redis.call("KEYS", keys_of(partition).user("*")):
-                packed = await redis.call("GET", key)
-                still.update(trigger.campaign for trigger in decode_profile(packed).triggers)
-    finally:
-        await redis.close()
-    (folder / "open.json").write_bytes(orjson.dumps(still))
-
-
-# --- looking back -------------------------------------------------------------------------------
-
-
-async def _replayed(folder: Path) -> Result:
-    """Replay the recorded log; writes what was armed in it, and its decisions."""
-    options = Options(decisions=folder / "replayed.jsonl")
-    result = await replay(recorded(folder), options)
-    (folder / "armed.json").write_bytes(orjson.dumps(result.report.armed))
-    return result
-
-
-def _witness(folder: Path) -> str:
-    """Return somebody who was sent something, else anybody there is a decision about."""
-    lines = (folder / f"{DECISIONS}.jsonl").read_bytes().splitlines()
-    about = [orjson.loads(line) for line in lines]
-    sent = [decision for decision in about if decision["outcome"] == "send"]
-    return str((sent or about or [{"user_id": ""}])[0]["user_id"])
-
-
-def _same_decisions(folder: Path) -> bool:
-    """Return whether the replay decided what the worker decided, byte for byte."""
-    # a record written twice by a killed worker has the same position: readers take it once
-    live = dict.fromkeys((folder / f"{DECISIONS}.jsonl").read_bytes().splitlines())
-    again = (folder / "replayed.jsonl").read_bytes().splitlines()
-    return canonical(live) == canonical(again)
+def _heading(text: str) -> str:
+    """Return a line as a heading; colour is for terminals alone, and never needed."""
+    return click.style(text, bold=True) if sys.stdout.isatty() else text
 
 
 def program() -> str:

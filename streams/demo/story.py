@@ -1,66 +1,112 @@
 """What a demo came to: one object for machines, and a page of 80 columns for people."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, Final
 
+from models.manifest import Manifest, MeasuredLift
+from models.registry import Entry
+from streams.demo import stories as telling
+from streams.demo.afterwards import Always, Replayed
+from streams.demo.playing import Played
 from streams.demo.recount import Lift, Recount
 from streams.demo.shop import Effect
+from streams.demo.worlds import WORLDS
 
 _WIDTH: Final = 80
 _CART: Final = "cart"
+_CHANNELS: Final = ("push", "sms", "email")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Everything the story is told from.
+    """Everything the page is told from.
 
-    ``kinds``: trigger kind by campaign; ``due``: triggers that became due, by campaign;
-    ``replayed``: whether a replay of the recorded log decided the same, byte for byte; ``folder``
-    as it was asked for, None = not kept; ``witness``: somebody about whom there is a decision.
+    ``kinds``: trigger kind by campaign; ``prices``: cost of one message by channel; ``folder`` as
+    it was asked for; ``seconds`` from the first process to the last count.
     """
 
     seed: int
+    world: str
     days: int
     shoppers: int
-    seconds: float
-    kills: int
-    holdout: float
+    played: Played
     kinds: Mapping[str, str]
-    due: Mapping[str, int]
-    replayed: bool
+    prices: Mapping[str, float]
+    replayed: Replayed
     recount: Recount
+    always: Always
+    stories: Sequence[telling.Story]
     truth: Effect
-    folder: str | None
-    witness: str
+    folder: str
+    seconds: float
+
+    @property
+    def kills(self) -> int:
+        """Return how often the worker was killed."""
+        return len(self.played.recovery)
+
+    @property
+    def cost(self) -> float:
+        """Return what the messages of the run cost."""
+        actions = self.recount.actions
+        return sum(count * self.prices.get(name, 0.0) for name, count in actions.items())
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Return the object of ``rekindle demo --json``; what needs later work is null."""
-    recount = outcome.recount
+    """Return the object of ``rekindle demo --json``."""
+    recount, always, model = outcome.recount, outcome.always, outcome.played.model
     lift = recount.lifts.get(_CART)
     return {
         "events": recount.events,
         "profiles": recount.profiles,
-        "actions": {c: recount.actions.get(c, 0) for c in ("push", "sms", "email")},
+        "actions": {c: recount.actions.get(c, 0) for c in _CHANNELS},
         "triggers": {kind: _trigger(outcome, name) for name, kind in outcome.kinds.items()},
         "decisions": dict(sorted(recount.decisions.items())),
         "cap_violations": len(recount.over_cap),
         "lost": len(recount.lost),
         "duplicated": len(recount.doubled),
         "unexplained": len(recount.unexplained),
-        "replayed": outcome.replayed,
+        "replayed": outcome.replayed.same,
         "kills": outcome.kills,
-        "model": None,
+        "recovery_seconds": [round(took, 1) for took in outcome.played.recovery],
+        "model": None if model is None else _model_as_json(model),
         "lift": {
             "estimate": _rounded(lift.estimate) if lift else None,
             "interval": [_rounded(x) for x in lift.interval] if lift and lift.interval else None,
             "true": _rounded(outcome.truth.per_thousand),
         },
+        "always": {
+            "actions": {c: always.messages.get(c, 0) for c in _CHANNELS},
+            "cost": round(always.cost, 2),
+        },
+        "cost": round(outcome.cost, 2),
+        "stories": [
+            {
+                "title": story.title,
+                "user_id": story.user_id,
+                "told": [t.strip() for t in story.told],
+            }
+            for story in outcome.stories
+        ],
         "seed": outcome.seed,
+        "world": outcome.world,
         "days": outcome.days,
+        "shoppers": outcome.shoppers,
         "seconds": round(outcome.seconds, 1),
+    }
+
+
+def _model_as_json(entry: Entry) -> dict[str, Any]:
+    manifest = entry.manifest
+    overall = manifest.metrics.get("all")
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "provenance": manifest.provenance,
+        "rows": sum(manifest.rows.values()),
+        "auc": None if overall is None or overall.auc is None else overall.auc.estimate,
     }
 
 
@@ -69,7 +115,7 @@ def _trigger(outcome: Outcome, campaign: str) -> dict[str, int | None]:
     if balance is None:
         return {"armed": 0, "due": 0, "closed": 0, "open": 0}
     closed = balance.sent + balance.silenced + balance.disarmed
-    due = outcome.due.get(campaign, 0)
+    due = outcome.replayed.due.get(campaign, 0)
     return {"armed": balance.armed, "due": due, "closed": closed, "open": balance.open}
 
 
@@ -80,32 +126,50 @@ def _rounded(value: float | None) -> float | None:
 # --- for people ---------------------------------------------------------------------------------
 
 
-def banner(seed: int, days: int, shoppers: int, holdout: float) -> str:
+def banner(seed: int, days: int, shoppers: int, world: str, holdout: float) -> str:
     """Return what is said before it begins."""
+    about = "" if world == "default" else f" World {world}: {WORLDS[world].about}"
     return _paragraph(
-        f"A simulated shop: {shoppers} shoppers, {days} days, seed {seed}. The people are "
+        f"A simulated shop: {shoppers:,} shoppers, {days} days, seed {seed}.{about} The people are "
         "invented, so what follows shows that the machinery works and is no evidence of what "
         f"messages do to people. {holdout:.0%} hear nothing, for comparison (production: 5%)."
     )
 
 
-def told(outcome: Outcome, program: str = "rekindle") -> str:
-    """Return the closing page; ``program`` is what the reader types to run us."""
+def told(
+    outcome: Outcome, program: str = "rekindle", heading: Callable[[str], str] = lambda text: text
+) -> str:
+    """Return the closing page; ``program`` is what the reader types to run us.
+
+    ``heading`` makes a line stand out, where that can be seen.
+    """
     recount = outcome.recount
     parts = [
         _headline(outcome),
-        "\n".join(_table(outcome)),
-        "\n".join(_reasons("Silenced or ended, by reason:", recount.decisions)),
-        "\n".join(_proof(outcome)),
-        _effect(recount.lifts.get(_CART), outcome.truth),
-        "\n".join(_next(outcome, program)),
+        _section(heading("True stories, found in the log"), telling.told(outcome.stories)),
+        _section(heading("What became of every reason to speak"), _table(outcome)),
+        _section(heading("Silenced or ended, by reason"), _reasons(recount.decisions)),
+        _section(
+            heading("Counted again from the files, by code that knows no engine"), _proof(outcome)
+        ),
+        _section(
+            heading("What the cart reminders did"), _effect(recount.lifts.get(_CART), outcome.truth)
+        ),
+        _section(heading("What was learned on the way"), _learned(outcome)),
+        _section(heading('The same log under "send always", by replay'), _always(outcome)),
+        _section(heading("Next"), _next(outcome, program)),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
+def _section(title: str, body: Iterator[str]) -> str:
+    lines = list(body)
+    return "\n".join([title, *lines]) if lines else ""
+
+
 def _headline(outcome: Outcome) -> str:
     actions = outcome.recount.actions
-    by_channel = ", ".join(f"{count} by {name}" for name, count in sorted(actions.items()))
+    by_channel = ", ".join(f"{count:,} by {name}" for name, count in sorted(actions.items()))
     return _paragraph(
         f"{outcome.days} days in {outcome.seconds:.0f} s: {outcome.recount.events:,} events of "
         f"{outcome.recount.profiles:,} people became {sum(actions.values()):,} messages "
@@ -128,22 +192,24 @@ def _count(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
 
 
-def _reasons(title: str, decisions: Mapping[str, int]) -> Iterator[str]:
-    yield title
-    others = [(n, reason) for reason, n in decisions.items() if reason != "sent"]
-    for count, reason in sorted(others, reverse=True):
-        yield f"  {count:>7,}  {reason.replace('_', ' ')}"
+def _reasons(decisions: Mapping[str, int]) -> Iterator[str]:
+    """Yield the reasons two in a row, most frequent first."""
+    others = [(n, reason.replace("_", " ")) for reason, n in decisions.items() if reason != "sent"]
+    cells = [f"{count:>7,}  {reason:<29}" for count, reason in sorted(others, reverse=True)]
+    half = (len(cells) + 1) // 2
+    for left, right in zip(cells[:half], [*cells[half:], ""], strict=False):
+        yield f"{left}{right}".rstrip()
 
 
 def _proof(outcome: Outcome) -> Iterator[str]:
     recount = outcome.recount
-    yield (
-        f"Counted again from the files: lost {len(recount.lost)}, doubled "
-        f"{len(recount.doubled)}, over a cap {len(recount.over_cap)},"
-    )
     times = "once" if outcome.kills == 1 else f"{outcome.kills} times"
-    same = "the same" if outcome.replayed else "NOT THE SAME"
-    yield f"with the worker killed -9 {times}. A replay of the log decides {same}."
+    same = "the same" if outcome.replayed.same else "SOMETHING ELSE"
+    yield (
+        f"lost {len(recount.lost)}, doubled {len(recount.doubled)}, over a cap "
+        f"{len(recount.over_cap)}; the worker was killed with -9 {times}."
+    )
+    yield f"A replay of the recorded log decides {same}, byte for byte."
     yield from _findings([*recount.lost, *recount.doubled, *recount.over_cap, *recount.unexplained])
 
 
@@ -154,30 +220,66 @@ def _findings(sentences: Sequence[str]) -> Iterator[str]:
         yield f"  and {len(sentences) - 5} more"
 
 
-def _effect(lift: Lift | None, truth: Effect) -> str:
+def _effect(lift: Lift | None, truth: Effect) -> Iterator[str]:
     if lift is None or lift.estimate is None or lift.interval is None:
-        return _paragraph("Too few windows are over to compare treated and withheld people.")
+        yield "Too few windows are over to compare treated and withheld people."
+        return
     low, high = lift.interval
     true = "unknown" if truth.per_thousand is None else f"{truth.per_thousand:+.0f}"
-    return _paragraph(
-        f"Orders within a day per 1,000 cart reminders: {1000 * lift.treated.share:.0f} where "
-        f"they were sent ({lift.treated.messages:,}), {1000 * lift.withheld.share:.0f} where "
-        f"they were withheld ({lift.withheld.messages:,}): {lift.estimate:+.0f}, 95% interval "
-        f"{low:+.0f} to {high:+.0f}. The true effect in this world, which only a simulator "
-        f"knows: {true}."
+    yield _paragraph(
+        f"Orders within a day per 1,000: {1000 * lift.treated.share:.0f} where they were sent "
+        f"({lift.treated.messages:,}), {1000 * lift.withheld.share:.0f} where they were withheld "
+        f"({lift.withheld.messages:,}). Difference {lift.estimate:+.0f}, 95% interval {low:+.0f} "
+        f"to {high:+.0f}. The true effect in this world, which only a simulator knows: {true}."
+    )
+
+
+def _learned(outcome: Outcome) -> Iterator[str]:
+    entry = outcome.played.model
+    if entry is None:
+        yield _paragraph(outcome.played.unlearned or "Nothing was trained.")
+        return
+    manifest = entry.manifest
+    rows, kinds = sum(manifest.rows.values()), " and ".join(manifest.trigger_kinds)
+    yield _paragraph(
+        f"{manifest.name}/{manifest.version} learned from {rows:,} decisions who orders unasked "
+        f"after {kinds}{_auc(manifest)}."
+    )
+    for kind, lifts in sorted(manifest.lifts.items()):
+        measured = ", ".join(f"{name} {_odds(lift)}" for name, lift in sorted(lifts.items()))
+        yield _paragraph(f"Odds of an order with a message to without, {kind}: {measured}.")
+
+
+def _auc(manifest: Manifest) -> str:
+    overall = manifest.metrics.get("all")
+    if overall is None or overall.auc is None:
+        return ""
+    auc = overall.auc
+    return f": AUC {auc.estimate:.2f} ({auc.low:.2f} to {auc.high:.2f}) on days it had not seen"
+
+
+def _odds(lift: MeasuredLift) -> str:
+    return (
+        f"x {lift.odds_ratio:.2f} (measured {lift.estimate:.2f}, {lift.low:.2f} to {lift.high:.2f})"
+    )
+
+
+def _always(outcome: Outcome) -> Iterator[str]:
+    ours, theirs = sum(outcome.recount.actions.values()), sum(outcome.always.messages.values())
+    currency = outcome.always.currency
+    yield _paragraph(
+        f"{theirs:,} messages for {outcome.always.cost:.2f} {currency} instead of {ours:,} for "
+        f"{outcome.cost:.2f}: {theirs - ours:+,}. Consent, caps and "
+        "quiet hours bound both. What shoppers would have done then, a replay cannot know."
     )
 
 
 def _next(outcome: Outcome, program: str) -> Iterator[str]:
-    if outcome.folder is None:
-        yield f"Next: {program} demo --keep demo-run"
-        yield "keeps the run, to replay it and to ask why."
-        return
     folder = outcome.folder
-    yield "Next (edit the campaigns file first, and see what changes):"
-    yield f"  {program} user why {outcome.witness} --from {folder}/decisions.jsonl"
-    yield f"  {program} replay {folder} --campaigns {folder}/campaigns.toml"
-    yield f"  {program} train --from {folder} --provenance simulator"
+    if outcome.stories:
+        yield f"  {program} user why {outcome.stories[0].user_id} --from {folder}"
+    yield f"  {program} replay {folder} --campaigns {folder}/mine.toml --diff recorded"
+    yield f"  {program} up"
 
 
 def _paragraph(text: str) -> str:

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from streams.demo.afterwards import Always, Replayed
+from streams.demo.playing import Played
 from streams.demo.recount import Balance, Group, Lift, Recount
 from streams.demo.shop import Effect
+from streams.demo.stories import Story
 from streams.demo.story import Outcome, as_json, banner, told
 
 CLEAN = Recount(
@@ -28,48 +31,75 @@ CLEAN = Recount(
 )
 
 
+STORY = Story(
+    "Reminded, and bought",
+    "shopper-0012",
+    ("   Tue 13 Oct 18:05 Pen (219 CNY) went into her cart, and nothing more.", "   b", "   c"),
+)
+
+
 def an_outcome(**changes: Any) -> Outcome:
     outcome = Outcome(
         seed=1,
-        days=35,
-        shoppers=300,
-        seconds=120.4,
-        kills=1,
-        holdout=0.2,
+        world="default",
+        days=60,
+        shoppers=4_000,
+        played=Played(unlearned="There is too little to learn from.", recovery=[9.4]),
         kinds={
             "cart": "cart_abandonment",
             "post-purchase-7d": "post_purchase_7d",
             "post-purchase-30d": "post_purchase_30d",
         },
-        due={"cart": 1_100},
-        replayed=True,
+        prices={"push": 0.0, "email": 0.002, "sms": 0.05},
+        replayed=Replayed(same=True, due={"cart": 1_100}),
         recount=CLEAN,
+        always=Always({"push": 400, "email": 500}, 1.0, "CNY"),
+        stories=[STORY],
         truth=Effect(messages=432, ordered=90, without=67),
         folder="demo-run",
-        witness="shopper-0012",
+        seconds=120.4,
     )
     return replace(outcome, **changes)
 
 
 def test_the_page_fits_eighty_columns() -> None:
-    for folder in ("demo-run", None):
-        page = told(an_outcome(folder=folder)) + "\n" + banner(1, 35, 300, 0.2)
-        assert max(len(line) for line in page.splitlines()) <= 80
+    page = told(an_outcome()) + "\n" + banner(1, 60, 4_000, "fatigued", 0.2)
+    assert max(len(line) for line in page.splitlines()) <= 80
 
 
 def test_the_page_says_what_was_counted() -> None:
     page = told(an_outcome())
-    assert "lost 0, doubled 0, over a cap 0" in page
-    assert "killed -9 once" in page
-    assert "A replay of the log decides the same." in page
+    assert "lost 0, doubled 0, over a cap 0; the worker was killed with -9 once." in page
+    assert "A replay of the recorded log decides the same, byte for byte." in page
     assert "+8, 95% interval -81 to +81" in page.replace("\n", " ")
     assert "simulator knows: +53" in page.replace("\n", " ")
     assert "DOES NOT ADD UP" not in page
-    assert "rekindle user why shopper-0012 --from demo-run/decisions.jsonl" in page
+
+
+def test_the_page_tells_the_stories_and_how_to_ask_about_them() -> None:
+    page = told(an_outcome())
+    assert "1. Reminded, and bought (shopper-0012)\n   Tue 13 Oct 18:05 Pen" in page
+    assert "rekindle user why shopper-0012 --from demo-run" in page
+    assert "rekindle replay demo-run --campaigns demo-run/mine.toml --diff recorded" in page
+    assert "rekindle up" in page
+
+
+def test_the_page_compares_with_sending_always() -> None:
+    page = told(an_outcome()).replace("\n", " ")
+    assert "900 messages for 1.00 CNY instead of 544 for 2.07: +356." in page
+
+
+def test_the_page_says_why_nothing_was_learned() -> None:
+    assert "There is too little to learn from." in told(an_outcome())
+
+
+def test_headings_stand_out_where_that_can_be_seen() -> None:
+    assert "<Next>" in told(an_outcome(), heading=lambda text: f"<{text}>")
+    assert "\x1b" not in told(an_outcome())
 
 
 def test_the_banner_says_that_the_shop_is_invented() -> None:
-    said = banner(1, 35, 300, 0.2).replace("\n", " ")
+    said = banner(1, 60, 4_000, "default", 0.2).replace("\n", " ")
     assert "simulated" in said
     assert "no evidence" in said
     assert "20% hear nothing" in said
@@ -77,11 +107,13 @@ def test_the_banner_says_that_the_shop_is_invented() -> None:
 
 def test_a_fault_is_told_with_its_sentences() -> None:
     lost = tuple(f"action a-{number} on push was never handed over" for number in range(7))
-    page = told(an_outcome(recount=replace(CLEAN, lost=lost), replayed=False))
+    page = told(
+        an_outcome(recount=replace(CLEAN, lost=lost), replayed=Replayed(same=False, due={}))
+    )
     assert "lost 7" in page
     assert "action a-4 on push was never handed over" in page
     assert "and 2 more" in page
-    assert "NOT THE SAME" in page
+    assert "decides SOMETHING ELSE" in page
 
 
 def test_a_sum_that_does_not_add_up_is_shown() -> None:
