@@ -10,6 +10,7 @@ from streams.cli.group import LazyGroup, example
 # answers in a fraction of a second.
 COMMANDS: Final = {
     "demo": "streams.cli.running:demo",
+    "init": "streams.cli.starting:init",
     "up": "streams.cli.running:up",
     "worker": "streams.cli.running:worker",
     "bench": "streams.cli.running:bench",
@@ -21,8 +22,10 @@ COMMANDS: Final = {
     "sources": "streams.cli.operating:sources",
     "campaigns": "streams.cli.campaigns:campaigns",
     "replay": "streams.cli.replaying:replay",
+    "report": "streams.cli.reporting:report",
     "train": "streams.cli.learning:train",
     "models": "streams.cli.learning:models",
+    "trial": "streams.cli.trial:trial",
     "user": "streams.cli.person:user",
     "settings": "streams.cli.health:settings",
     "doctor": "streams.cli.health:doctor",

@@ -1,4 +1,4 @@
-"""`campaigns check`: a campaigns file and its words, judged before they are put in force."""
+"""`campaigns check` and `campaigns explain`: a file judged before it is in force, and in words."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from streams.cli.group import as_json, example, existing_file, existing_folder, 
 
 @click.group()
 def campaigns() -> None:
-    """Judge campaigns files."""
+    """Judge and explain campaigns files."""
 
 
 @campaigns.command(
@@ -47,3 +47,36 @@ def check(*, file: str, templates: str | None, as_json: bool) -> None:
     click.echo(f"ok: {said}")
     for hint in hints:
         click.echo(f"note: {hint}")
+
+
+@campaigns.command(
+    epilog=example(
+        "rekindle campaigns explain cart", "rekindle campaigns explain cart campaigns.toml"
+    )
+)
+@click.argument("campaign", metavar="ID")
+@click.argument("file", type=existing_file, required=False)
+@as_json
+def explain(*, campaign: str, file: str | None, as_json: bool) -> None:
+    """Tell what the campaign ID of FILE does, in words and with FILE's own numbers.
+
+    Without FILE it is the campaigns file that ships with rekindle.
+    """
+    from textwrap import wrap
+
+    from rules import campaigns as files
+    from streams.explaining import IN_ORDER, explained, status
+
+    name = file or "the shipped campaigns file"
+    policy = files.load(read(file) if file else files.shipped(), name)
+    found = explained(policy, campaign, name)
+    if as_json:
+        print_json(found)
+        return
+    head = f"{found.campaign}, version {found.version}, as written in {found.file}. "
+    click.echo("\n".join(wrap(head + status(policy, policy.campaigns[campaign]), 80)))
+    for question, sentences in found.parts.items():
+        click.echo(f"\n{question}")
+        for number, sentence in enumerate(sentences, 1):
+            mark = f"{number:>2}. " if question == IN_ORDER else "  - "
+            click.echo("\n".join(wrap(sentence, 80, initial_indent=mark, subsequent_indent="    ")))

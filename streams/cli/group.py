@@ -89,5 +89,6 @@ def read(path: str) -> bytes:
 
 existing_file = click.Path(exists=True, dir_okay=False)
 existing_folder = click.Path(exists=True, file_okay=False)
+existing_path = click.Path(exists=True)
 
 Command = Callable[..., Any]

@@ -18,19 +18,18 @@ async def copy_aside(deployment: Deployment, folder: Path, topics: Iterable[str]
     reader = Reader(deployment.kafka, fetch_wait_ms=deployment.fetch_wait)
     producer = Producer(deployment.kafka)
     try:
+        counts = {prefix + topic: await producer.partitions(prefix + topic) for topic in topics}
         with Recorder(folder) as recorder:
-            for topic in topics:
-                for partition in range(await producer.partitions(prefix + topic)):
-                    async for record in reader.whole(prefix + topic, partition):
-                        if record.value is not None:
-                            recorder.record(
-                                topic,
-                                partition,
-                                record.offset,
-                                record.timestamp,
-                                record.key,
-                                record.value,
-                            )
+            async for record in reader.together(counts):
+                if record.value is not None:
+                    recorder.record(
+                        record.topic.removeprefix(prefix),
+                        record.partition,
+                        record.offset,
+                        record.timestamp,
+                        record.key,
+                        record.value,
+                    )
     finally:
         await producer.stop()
         await reader.stop()

@@ -41,17 +41,23 @@ ALL = sorted(every_command(main))
 def test_the_first_release_is_complete() -> None:
     assert {" ".join(path) for path in ALL} == {
         "demo",
+        "init",
         "up",
         "worker",
         "topics create",
         "topics check",
         "apply",
         "campaigns check",
+        "campaigns explain",
         "import",
         "replay",
+        "report campaigns",
         "train",
         "models list",
+        "models measure",
         "models show",
+        "models compare",
+        "trial",
         "user show",
         "user why",
         "pause",
@@ -304,7 +310,8 @@ def test_why_is_told_from_a_replay(messages: Path, no_chance: str, tmp_path: Pat
 
     assert "sent by email: " in plain.output
     assert "more orders" in plain.output
-    assert [decision["reason"] for decision in json.loads(machine.output)] == ["sent"]
+    entries = json.loads(machine.output)["entries"]
+    assert [one["reason"] for entry in entries for one in entry["decisions"]] == ["sent"]
     assert "no decision about u-2" in nobody.output
 
 
@@ -316,6 +323,40 @@ def test_a_file_that_is_no_decisions_is_refused_with_its_line(tmp_path: Path) ->
 
     assert shown.exit_code == 1
     assert f"{path}:1: not a decision" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "needs --campaigns"),
+        (("--campaigns", SHIPPED), "a file of events has no settings"),
+    ],
+)
+def test_recorded_is_compared_with_another_file_over_a_recorded_log(
+    messages: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    shown = rekindle("replay", str(messages), "--diff", "recorded", *arguments)
+
+    assert shown.exit_code == 2
+    assert said in " ".join(shown.stderr.split())
+
+
+def test_a_file_is_compared_with_the_old_one(
+    messages: Path, no_chance: str, tmp_path: Path
+) -> None:
+    old = tmp_path / "nobody.toml"
+    old.write_bytes(Path(no_chance).read_bytes().replace(b"share = 0.0", b"share = 1.0", 1))
+    arguments = ["replay", str(messages), "--campaigns", no_chance, "--diff", str(old)]
+
+    shown = rekindle(*arguments)
+    found = json.loads(rekindle(*arguments, "--json").output)["difference"]
+
+    assert shown.exit_code == 0, shown.output
+    assert "cart: nothing (holdout group) -> e-mail" in shown.output
+    assert found["newly_spoken_to"] == ["u-1"]
+    assert found["no_longer_spoken_to"] == []
+    assert found["after"]["campaigns"]["cart"]["assumed_worth"] > 0
+    assert (found["before"]["messages"], found["after"]["messages"]) == (0, 1)
 
 
 def test_a_broken_second_file_is_refused_before_the_replay(messages: Path, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_what_a_message_causes_lies_in_its_hour_too() -> None:
 
 def test_every_message_is_one_the_intake_reads_without_mending() -> None:
     notes, kinds = Notes(), Counter[str]()
-    for told in told_in(Shop(7, 1200, 10, START), 14):
+    for told in told_in(Shop(7, 900, 9, START), 20):
         at = from_iso(told.message["timestamp"])
         events = segment.parse(orjson.dumps(told.message), HERE, at, notes, clock="source")
         assert len(events) == 1 or told.message["type"] == "identify", "an event too many is dear"
@@ -231,7 +231,7 @@ def test_people_visit_at_the_hours_they_like_where_they_are_and_never_in_their_s
 
 
 def test_about_one_visit_a_week_more_of_the_loyal() -> None:
-    shop = Shop(5, 500, 21, START)
+    shop = Shop(5, 350, 21, START)
     visits = Counter(shop.people[user].temper for user, _ in visits_of(shop, 21))
     people = Counter(person.temper for person in shop.people.values())
     weekly = {temper: visits[temper] / people[temper] / 3 for temper in people}
@@ -240,7 +240,7 @@ def test_about_one_visit_a_week_more_of_the_loyal() -> None:
 
 
 def test_weekends_are_as_each_likes_them() -> None:
-    shop = Shop(5, 700, 21, START)
+    shop = Shop(5, 500, 21, START)
     share: dict[bool, list[int]] = {True: [0, 0], False: [0, 0]}
     for user, at in visits_of(shop, 21):
         person = shop.people[user]
@@ -267,7 +267,7 @@ def test_the_app_is_used_by_those_who_have_it_and_push_needs_it() -> None:
 
 
 def test_what_is_used_up_is_ordered_again_after_its_time() -> None:
-    shop = Shop(5, 700, 45, START)
+    shop = Shop(5, 400, 45, START)
     told_in(shop, 45)
     course = shop._course
     hourly = {

@@ -13,6 +13,7 @@ from streams.demo import intent
 from streams.demo.shop import Shop
 from streams.demo.truth import Effect, Foreseen, Ledger
 from streams.demo.worlds import WORLDS, World
+from tests.support.documents import DOCS
 from tests.support.shops import START, Left, an_action, hers, hours, remind
 
 DAYS = 7
@@ -209,7 +210,9 @@ def test_the_worlds_have_these_names_and_say_what_they_are() -> None:
         "would-buy-anyway",
         "nothing-works",
     }
-    assert all(world.about.endswith(".") for world in WORLDS.values())
+    page = (DOCS / "simulator.md").read_text("utf-8")
+    for name, world in WORLDS.items():
+        assert f"| `{name}` | {world.about} |" in page
 
 
 def test_by_default_a_reminder_helps_a_little_and_channels_differ() -> None:

@@ -1,0 +1,1 @@
+"""A folder for a new shop: campaigns file, words, settings and compose file, in dry run."""
