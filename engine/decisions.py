@@ -3,9 +3,10 @@
 Pure: a decision is a function of profile, trigger, what is in force and the tick's time.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -23,10 +24,11 @@ from engine.actions import (
 )
 from engine.actions import encode as encode_action
 from engine.draws import fingerprint
-from engine.policy import Campaign, Policy
+from engine.policy import Campaign, Policy, QuietHours
 from engine.ports import (
     CapState,
     Case,
+    Guard,
     InForce,
     ModelRef,
     Objection,
@@ -121,8 +123,7 @@ def decode(value: bytes) -> Decision:
 # --- weighing -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
+class Weighed(NamedTuple):
     """A case with the objection, lift, uplift and worth of each channel of its campaign."""
 
     case: Case
@@ -141,9 +142,12 @@ class Weighed:
     @property
     def leading(self) -> str | None:
         """Return the channel of largest worth, ties to the cheaper; None = none may speak."""
-        channels = self.case.policy.channels
-        rank = {name: (-worth, channels[name].cost) for name, worth in self.worth.items()}
-        return min(rank, key=lambda name: rank[name], default=None)
+        channels, found, best = self.case.policy.channels, None, (0.0, 0.0)
+        for name, worth in self.worth.items():
+            rank = -worth, channels[name].cost
+            if found is None or rank < best:
+                found, best = name, rank
+        return found
 
     @property
     def best(self) -> str | None:
@@ -161,8 +165,9 @@ def weigh(case: Case, force: InForce) -> Weighed:
     """Ask every guard for every channel; score and price what is left."""
     objections: dict[str, tuple[int, Objection]] = {}
     eligible = []
+    asked = force.guards_of(tester=case.tester, handover=False)
     for channel in case.campaign.channels:
-        objection = object_to(case, channel, force)
+        objection = _first(case, channel, asked)
         if objection is None:
             eligible.append(channel)
         else:
@@ -186,11 +191,13 @@ def object_to(
     case: Case, channel: str, force: InForce, *, handover: bool = False
 ) -> tuple[int, Objection] | None:
     """Return the first objection in guard order, with its place in that order."""
-    for place, guard in enumerate(force.guards):
-        if handover and not guard.at_handover:
-            continue
-        if case.tester and not guard.for_testers:
-            continue
+    return _first(case, channel, force.guards_of(tester=case.tester, handover=handover))
+
+
+def _first(
+    case: Case, channel: str, asked: Sequence[tuple[int, Guard]]
+) -> tuple[int, Objection] | None:
+    for place, guard in asked:
         objection = guard(case, channel)
         if objection is not None:
             return place, objection
@@ -226,8 +233,7 @@ def expected_basket(case: Case, score: Score) -> float:
 # --- choosing -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What was chosen and with which probability each alternative would have been."""
 
     channel: str | None
@@ -274,8 +280,7 @@ def in_holdout(policy: Policy, user_id: str) -> bool:
 # --- recording ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What is decided about one candidate, before its record is written."""
 
     outcome: Result
@@ -285,6 +290,7 @@ class Verdict:
     choice: Choice | None = None
     withheld: str = ""
     action: Action | None = None
+    encoded: bytes = b""
 
 
 def judge(weighed: Weighed, addresses: Addresses, force: InForce, *, outranked: bool) -> Verdict:
@@ -297,14 +303,16 @@ def judge(weighed: Weighed, addresses: Addresses, force: InForce, *, outranked: 
         reason = "explored_none" if choice.explored else "not_worth_it"
         return Verdict("suppress", reason, choice=choice)
     try:
-        action = _action(case, choice.channel, addresses, force)
+        action, encoded = _action(case, choice.channel, addresses, force)
     except TemplateFailed:
         return Verdict("suppress", "template_failed", channel=choice.channel, choice=choice)
     if in_holdout(case.policy, case.user_id):
         return _withheld("holdout", choice)
     if case.dry_run:
         return _withheld("dry_run", choice)
-    return Verdict("send", "sent", channel=choice.channel, choice=choice, action=action)
+    return Verdict(
+        "send", "sent", channel=choice.channel, choice=choice, action=action, encoded=encoded
+    )
 
 
 def _withheld(why: str, choice: Choice) -> Verdict:
@@ -341,18 +349,20 @@ def record(
 ) -> Decision:
     """Write down what was decided, with everything it rested on."""
     case, score, choice = weighed.case, weighed.score, verdict.choice
-    blank = closing(
-        case.user_id,
-        case.trigger,
-        case.now,
-        force,
-        pos,
+    spoken: dict[str | None, float] = choice.propensities if choice else {None: 1.0}
+    action, decision = ids(case)
+    return Decision(
+        decision_id=decision,
+        pos=pos,
+        at=iso(case.now),
+        user_id=case.user_id,
+        campaign=case.trigger.campaign,
+        campaign_version=case.campaign.version,
+        trigger=_told(case.trigger),
+        attempt=case.trigger.attempt,
         outcome=verdict.outcome,
         reason=verdict.reason,
-    )
-    spoken: dict[str | None, float] = choice.propensities if choice else {None: 1.0}
-    return msgspec.structs.replace(
-        blank,
+        settings_hash=force.settings_hash,
         until=None if verdict.until is None else iso(verdict.until),
         channel=verdict.channel,
         currency=case.policy.currency,
@@ -367,7 +377,7 @@ def record(
         model=score.model if score else None,
         caps=caps,
         basket=None if weighed.basket is None else round(weighed.basket, _MICRO),
-        action_id=ids(case)[0] if verdict.outcome == "send" or verdict.withheld else None,
+        action_id=action if verdict.outcome == "send" or verdict.withheld else None,
     )
 
 
@@ -409,13 +419,7 @@ def closing(
         user_id=user_id,
         campaign=trigger.campaign,
         campaign_version=campaign.version if campaign else None,
-        trigger=DecisionTrigger(
-            kind=trigger.kind,
-            key=trigger.key,
-            episode=trigger.episode,
-            armed_at=iso(trigger.armed_at),
-            due_at=iso(trigger.due_at),
-        ),
+        trigger=_told(trigger),
         attempt=trigger.attempt,
         outcome=outcome,
         reason=reason,
@@ -424,10 +428,20 @@ def closing(
     )
 
 
+def _told(trigger: Trigger) -> DecisionTrigger:
+    return DecisionTrigger(
+        kind=trigger.kind,
+        key=trigger.key,
+        episode=trigger.episode,
+        armed_at=iso(trigger.armed_at),
+        due_at=iso(trigger.due_at),
+    )
+
+
 # --- the action ---------------------------------------------------------------------------------
 
 
-def _action(case: Case, channel: str, addresses: Addresses, force: InForce) -> Action:
+def _action(case: Case, channel: str, addresses: Addresses, force: InForce) -> tuple[Action, bytes]:
     items = force.triggers[case.trigger.kind].items(case.profile, case.trigger)
     content = force.renderer.render(case, channel, items)
     address, _ = addresses.by_channel.get(channel, ("", 0))
@@ -459,18 +473,20 @@ def _action(case: Case, channel: str, addresses: Addresses, force: InForce) -> A
             created_at=iso(case.now),
             expires_at=iso(case.now + policy.channels[channel].deliver_within),
             collapse_key=f"{case.campaign.id}:{trigger.key}",
-            quiet=_quiet(policy, zone),
+            quiet=_quiet(policy.quiet_hours, zone),
         ),
         consent=ConsentRef(basis="opt_in", source=consent.basis if consent else ""),
     )
-    if len(encode_action(built)) > MAX_BYTES:
+    encoded = encode_action(built)
+    if len(encoded) > MAX_BYTES:
         message = f"the action is larger than {MAX_BYTES} bytes"
         raise TemplateFailed(message)
-    return built
+    return built, encoded
 
 
-def _quiet(policy: Policy, zone: str) -> Quiet:
-    start, end = policy.quiet_hours.start, policy.quiet_hours.end
+@lru_cache(maxsize=1024)
+def _quiet(hours: QuietHours, zone: str) -> Quiet:
+    start, end = hours.start, hours.end
     return Quiet(
         tz=zone, start=f"{start // 60:02d}:{start % 60:02d}", end=f"{end // 60:02d}:{end % 60:02d}"
     )

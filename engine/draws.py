@@ -1,11 +1,12 @@
 """Keyed hashes of stable ids: the only source of chance, so that a replay draws the same lots."""
 
 from functools import lru_cache
-from hashlib import blake2b, sha256
-from uuid import UUID, uuid5
+from hashlib import blake2b, sha1, sha256
+from uuid import UUID
 
 # Fixed for ever: changing it would change the id of every action ever sent.
 NAMESPACE = UUID("5d0f5a3e-6c1b-5d0e-9f57-0b6f2d1c7a11")
+_SPACE = NAMESPACE.bytes
 
 
 def draw(app: str, epoch: str, purpose: str, key: str) -> float:
@@ -21,13 +22,20 @@ def draw(app: str, epoch: str, purpose: str, key: str) -> float:
 @lru_cache(maxsize=1 << 10)
 def action_id(app: str, user: str, campaign: str, step: int, kind: str, key: str, ep: str) -> str:
     """Return the id of what one episode and step says: neither channel nor offset is part of it."""
-    return str(uuid5(NAMESPACE, f"{app}|{user}|{campaign}|{step}|{kind}|{key}|{ep}"))
+    return _uuid5(f"{app}|{user}|{campaign}|{step}|{kind}|{key}|{ep}")
 
 
 @lru_cache(maxsize=1 << 10)
 def decision_id(action: str, attempt: int) -> str:
     """Return the id of the ``attempt``-th decision about one episode."""
-    return str(uuid5(NAMESPACE, f"{action}|{attempt}"))
+    return _uuid5(f"{action}|{attempt}")
+
+
+def _uuid5(name: str) -> str:
+    """Return ``str(uuid5(NAMESPACE, name))`` without its objects, in half the time."""
+    digest = sha1(_SPACE + name.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def fingerprint(text: str) -> bytes:

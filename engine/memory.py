@@ -47,7 +47,10 @@ class MemoryStore:
         self.partitions: dict[int, _Partition] = {}
 
     def _at(self, partition: int) -> _Partition:
-        return self.partitions.setdefault(partition, _Partition())
+        at = self.partitions.get(partition)
+        if at is None:
+            at = self.partitions[partition] = _Partition()
+        return at
 
     async def acquire(
         self, partition: int, token: str, expected: str | None = None

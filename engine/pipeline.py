@@ -10,7 +10,6 @@ from typing import Final
 
 from engine import decisions, triggers
 from engine.actions import Action
-from engine.actions import encode as encode_action
 from engine.changes import NOTHING, Change
 from engine.events import (
     ActionQueued,
@@ -383,7 +382,7 @@ class _Step:
             self.report.scoring_failures += 1
         self._decided(decision)
         if verdict.action is not None:
-            self._acted(verdict.action)
+            self._acted(verdict.action, verdict.encoded)
         if verdict.until is not None:
             trigger.wake_at = verdict.until
             trigger.attempt += 1
@@ -425,8 +424,8 @@ class _Step:
         self._out(DECISIONS, decision.user_id, decisions.encode(decision))
         self.report.decisions[decision.campaign, decision.reason] += 1
 
-    def _acted(self, action: Action) -> None:
-        self._out(ACTIONS + action.channel, action.user_id, encode_action(action))
+    def _acted(self, action: Action, encoded: bytes) -> None:
+        self._out(ACTIONS + action.channel, action.user_id, encoded)
         self.report.actions[action.channel] += 1
 
     def _out(self, topic: str, key: str, value: bytes) -> None:

@@ -147,6 +147,22 @@ class InForce:
     renderer: Renderer
     local: LocalTime
 
+    def guards_of(self, *, tester: bool, handover: bool) -> Sequence[tuple[int, Guard]]:
+        """Return the guards that bind, each with its place in the order of all."""
+        return self._guards_of[tester, handover]
+
+    @cached_property
+    def _guards_of(self) -> Mapping[tuple[bool, bool], Sequence[tuple[int, Guard]]]:
+        return {
+            (tester, handover): [
+                (place, guard)
+                for place, guard in enumerate(self.guards)
+                if (guard.at_handover or not handover) and (guard.for_testers or not tester)
+            ]
+            for tester in (False, True)
+            for handover in (False, True)
+        }
+
     @cached_property
     def memory(self) -> Memory:
         """Return what the fold needs of these settings."""

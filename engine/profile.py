@@ -267,27 +267,29 @@ class Profile(Struct, array_like=True):
         where it is a later refusal. It never lifts a refusal of hers: apps repeat what their
         own database holds, and it does not know of an unsubscribe.
         """
-        hers = self._last_word(purpose, channel, in_passing=False)
-        said = self._last_word(purpose, channel, in_passing=True)
+        hers = said = None
+        for word in self.consents:
+            if word.purpose != purpose or word.channel not in (channel, "*"):
+                continue
+            if word.in_passing:
+                said = _last_word(said, word)
+            else:
+                hers = _last_word(hers, word)
         if hers is None or said is None:
             return hers or said
         refused_later = not said.granted and said.at >= hers.at
         return said if hers.granted and refused_later else hers
 
-    def _last_word(self, purpose: str, channel: str, *, in_passing: bool) -> Consent | None:
-        """Return the last word that covers the channel; of two equally old ones, the refusal."""
-        words = [
-            consent
-            for consent in self.consents
-            if consent.purpose == purpose
-            and consent.channel in (channel, "*")
-            and consent.in_passing == in_passing
-        ]
-        return max(words, key=lambda word: (word.at, not word.granted), default=None)
-
     def standing_orders(self) -> list[Order]:
         """Return the orders that stand, oldest first."""
         return [order for order in self.orders if order.stands]
+
+
+def _last_word(known: Consent | None, word: Consent) -> Consent:
+    """Return the later of two words; of two equally old ones, the refusal."""
+    if known is None or (word.at, not word.granted) > (known.at, not known.granted):
+        return word
+    return known
 
 
 class Addresses(Struct, array_like=True):

@@ -16,7 +16,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 @lru_cache(maxsize=1 << 14)
 def iso(ms: int) -> str:
     """Write ``ms`` as ISO 8601 in UTC with milliseconds, e.g. ``2026-11-26T22:24:15.000Z``."""
-    return f"{utc(ms):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    return utc(ms).isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def from_iso(text: str) -> int:

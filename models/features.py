@@ -565,8 +565,6 @@ def vector(case: Case, channel: str | None, local: LocalTime) -> list[float]:
 def _rounded(value: float | None) -> float:
     if value is None:
         return nan
-    if value.__class__ is int:
-        return float(value)
     # Most values are whole, and round() to digits costs a microsecond. + 0.0 turns -0.0 into 0.0:
     # equal values must give equal bytes in the record.
     whole = float(value)

@@ -71,9 +71,8 @@ def wall(name: str, at: int) -> datetime:
     return utc(min(max(at, _FIRST), _LAST)).astimezone(zone(name))
 
 
-def ms_of_day(name: str, at: int) -> int:
-    """Return the ms since midnight that the zone's wall clock shows at ``at`` (ms)."""
-    clock = wall(name, at)
+def ms_of_day(clock: datetime) -> int:
+    """Return the ms since midnight that a wall clock shows."""
     seconds = (clock.hour * 60 + clock.minute) * 60 + clock.second
     return seconds * SECOND + clock.microsecond // 1000
 

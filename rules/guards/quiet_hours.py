@@ -8,7 +8,7 @@ from engine.draws import draw
 from engine.policy import QuietHours
 from engine.ports import Case, Objection
 from engine.times import DAY, HOUR, MINUTE
-from rules.zones import change, ms_of_day, offset, zones_of
+from rules.zones import change, ms_of_day, wall, zones_of
 
 # Hand-over follows the decision; what is decided must not be refused minutes later.
 AHEAD = 10 * MINUTE
@@ -95,11 +95,12 @@ def span(zone: str, hours: QuietHours, at: int) -> Span:
     A stretch ends at the next bound on the wall clock, or where summer time moves the clock: what
     comes then is for the next call to say. So an hour that comes twice is judged by its clock.
     """
-    clock, start, end = ms_of_day(zone, at), hours.start * MINUTE, hours.end * MINUTE
+    there = wall(zone, at)
+    clock, start, end = ms_of_day(there), hours.start * MINUTE, hours.end * MINUTE
     quiet = start <= clock < end if start <= end else clock >= start or clock < end
     bound = end if quiet else start
     until = at + ((bound - clock) % DAY or DAY)
-    if offset(zone, until) != offset(zone, at):
+    if wall(zone, until).utcoffset() != there.utcoffset():
         until = change(zone, at, until)
     return Span(quiet, until)
 

@@ -270,7 +270,9 @@ def one_line(text: str | None) -> str | None:
     """Return a header value: line breaks and controls would smuggle a second header in."""
     if text is None:
         return None
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())
 
 
 def _link(words: Words, text: str | None) -> str | None:
