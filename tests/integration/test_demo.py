@@ -1,5 +1,6 @@
 """The demo, small: a real worker on the embedded broker and Redis, killed once, and recounted."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from click.testing import CliRunner
 from engine.errors import Refused
 from streams.cli import main
 from streams.demo.run import run
+from tests.support import documents
+
+README = documents.ROOT / "README.md"
 
 DAYS, SHOPPERS = 16, 2_000
 
@@ -58,12 +62,21 @@ def test_it_learns_on_the_way_and_the_worker_scores_with_it(
 
 
 @pytest.mark.slow
-def test_what_it_says_next_works_on_what_it_left(told: dict[str, Any], folder: Path) -> None:
-    story = told["stories"][0]
-    assert story["user_id"] in rekindle("user", "why", story["user_id"], "--from", folder)
-    mine = folder / "mine.toml"
-    changed = rekindle("replay", folder, "--campaigns", mine, "--diff", "recorded")
-    assert "people spoken to:" in changed
+def test_the_questions_of_the_readme_are_answered_by_what_it_left(
+    told: dict[str, Any], folder: Path
+) -> None:
+    (block,) = [one for one in documents.blocks(README) if "needs-demo" in one.marks]
+    person = told["stories"][0]["user_id"]
+    answers = []
+    for spoken in documents.session(block.text):
+        _, (program, *words) = documents.words(spoken.command)
+        assert program == "rekindle"
+        asked = [re.sub(r"shopper-\d+", person, word) for word in words]
+        answers.append(rekindle(*[word.replace("demo-run", str(folder)) for word in asked]))
+    why, what_if, how = answers
+    assert person in why
+    assert "people spoken to:" in what_if
+    assert "orders/1,000" in how
 
 
 @pytest.mark.slow

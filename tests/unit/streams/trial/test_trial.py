@@ -28,7 +28,7 @@ def played(world: str) -> Trial:
 def a_play(days: int = 5, seed: int = 3, shoppers: int = 80) -> Play:
     """Return a shop in which the shipped campaigns have spoken for some days."""
     play = Play(Shop(seed, shoppers, 2 * days, START, WORLDS["default"]), START)
-    asyncio.run(play.until(START + days * DAY, trials._learning(trials._shipped())))
+    asyncio.run(play.until(START + days * DAY, trials._learning(trials._shipped(), None)))
     return play
 
 
@@ -66,6 +66,20 @@ def test_trials_come_back_in_the_order_they_were_asked_for() -> None:
 
     assert [trial.asked for trial in found] == asked
     assert over == ["default, seed 2", "default, seed 1"]
+
+
+def test_a_shop_that_explores_tries_every_channel_and_the_shipped_one_as_its_file_says() -> None:
+    shipped = trials._shipped()
+
+    as_shipped, explored = trials._learning(shipped, None), trials._learning(shipped, 0.3)
+
+    assert shipped.policy is not None
+    assert as_shipped.policy is not None
+    assert explored.policy is not None
+    assert as_shipped.policy.exploration == shipped.policy.exploration
+    assert explored.policy.exploration.share == 0.3
+    assert set(explored.policy.exploration.channels) == set(shipped.policy.channels)
+    assert explored.policy.holdout.share == as_shipped.policy.holdout.share == trials.HOLDOUT
 
 
 # --- the fork -----------------------------------------------------------------------------------
