@@ -1,4 +1,4 @@
-"""`python -m streams.reference`: writes the pages that have changed and names them."""
+"""`python -m streams.reference`: writes the pages and pictures that have changed and names them."""
 
 import sys
 from pathlib import Path
@@ -16,6 +16,7 @@ def main(docs: Path) -> int:
         return 1
     for path, text in sorted(found.items()):
         if not path.is_file() or path.read_text("utf-8") != text:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, "utf-8")
             sys.stdout.write(f"written {path}\n")
     return 0

@@ -1,4 +1,4 @@
-"""Which page is written by which module.
+"""Which page and which picture is written by which module.
 
 `python -m streams.reference` writes them anew; a test holds them up to date.
 """
@@ -11,6 +11,7 @@ from engine.errors import Refused
 from monitoring import catalogue
 from streams import settings
 from streams.reference import campaigns, commands, decisions, events, features, picture, wire
+from streams.reference.pictures.gallery import PICTURES
 
 # By file under docs/reference.
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
@@ -28,12 +29,16 @@ CONCEPTS: Final = "concepts.md"
 
 
 def pages(docs: Path) -> dict[Path, str]:
-    """Return every generated page by its path; ``docs`` holds concepts.md. Raises Refused."""
+    """Return every generated page and picture by its path; ``docs`` holds concepts.md.
+
+    Raises Refused.
+    """
     concepts = docs / CONCEPTS
     if not concepts.is_file():
         message = f"There is no {concepts}: run this from the folder of the repository."
         raise Refused(message)
     found = {docs / "reference" / name: write() for name, write in PAGES.items()}
+    found |= {docs / "pictures" / name: draw() for name, draw in PICTURES.items()}
     found[concepts] = picture.drawn_into(concepts.read_text("utf-8"))
     return found
 

@@ -17,6 +17,7 @@ def test_it_explores_more_while_it_learns() -> None:
     settled = campaigns.load(files.settled(), "settled")
     shipped = campaigns.load(campaigns.shipped(), "shipped")
     assert learning.exploration.share == files.EXPLORES
+    assert set(learning.exploration.channels) == {"push", "email", "sms"}
     assert settled.exploration == shipped.exploration
     assert learning.campaigns == settled.campaigns == shipped.campaigns
 
