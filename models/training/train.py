@@ -5,7 +5,7 @@ gives equal bytes.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import lightgbm
@@ -18,8 +18,10 @@ from models.calibration import Calibration
 from models.features import CHANNEL_AT, NAMES, SCHEMA_HASH, channel_code
 from models.manifest import (
     LIFETIME,
+    Bin,
     Golden,
     Manifest,
+    MeasuredLift,
     Metrics,
     Provenance,
     Window,
@@ -91,27 +93,9 @@ def train(
         seed=seed,
         stop_by=(rows.vectors[slices.calibrate], rows.converted[slices.calibrate]),
     )
-    raw = fitted.raw(rows.vectors)
-    calibration = {
-        kind: calibrate(raw[at], rows.converted[at])
-        for kind, at in _per_kind(rows, kinds, slices.calibrate).items()
-    }
-    untold = fitted.raw(_if_silent(rows.vectors))
-    foretold = log_odds(rows, untold, calibration)
-    silence = shifts(rows, slices.train | slices.calibrate, kinds, foretold)
-    served = {kind: shifted(ours, silence[kind]) for kind, ours in calibration.items()}
-    measured, unmeasured = lifts.measure(rows, kinds, foretold)
-    tested = _per_kind(rows, kinds, slices.test)
-    predicted = _predicted(raw, calibration, tested)
-    metrics = {
-        slice_: measure(rows.converted[ours], predicted[ours], rows.user[ours], seed=seed)
-        for slice_, ours in {OVERALL: slices.test, **tested}.items()
-    }
-    still = slices.test & ~rows.sent
-    if still.any():
-        said = _predicted(untold, served, _per_kind(rows, kinds, still))[still]
-        metrics[NOTHING_SENT] = measure(rows.converted[still], said, rows.user[still], seed=seed)
-    weights = {kind: importance(fitted, rows.vectors[ours], NAMES) for kind, ours in tested.items()}
+    raw, untold = fitted.raw(rows.vectors), fitted.raw(_if_silent(rows.vectors))
+    served = _served(rows, slices, kinds, raw, untold)
+    tested = _tested(rows, slices, kinds, fitted, raw, untold, served, seed)
     manifest = Manifest(
         name=name,
         version=version,
@@ -134,10 +118,10 @@ def train(
             kind: int(np.count_nonzero(rows.converted & _of(rows, kind))) for kind in rows.kinds
         },
         trigger_kinds=kinds,
-        calibration=served,
-        metrics=metrics,
-        warnings=warnings + unmeasured,
-        blocked=_too_good(metrics, weights),
+        calibration=served.calibration,
+        metrics=tested.metrics,
+        warnings=warnings + served.unmeasured,
+        blocked=_too_good(tested.metrics, tested.importance),
         without=[NAMES[place] for place in hidden],
         mean_order=rows.mean_order,
         currency=rows.currency,
@@ -145,14 +129,76 @@ def train(
         rounds=fitted.rounds,
         seed=seed,
         golden=_golden(fitted, rows.vectors[slices.train]),
-        reliability={
-            kind: bins(rows.converted[ours], predicted[ours]) for kind, ours in tested.items()
-        },
-        importance=weights,
-        lifts=measured,
-        silence={kind: shift for kind, shift in silence.items() if shift},
+        reliability=tested.reliability,
+        importance=tested.importance,
+        lifts=served.lifts,
+        silence={kind: shift for kind, shift in served.silence.items() if shift},
     )
     return pack(manifest, fitted.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What is served beside the trees; ``heard`` is ``calibration`` before its silence shift."""
+
+    heard: dict[str, Calibration]
+    calibration: dict[str, Calibration]
+    silence: dict[str, float]
+    lifts: dict[str, dict[str, MeasuredLift]]
+    unmeasured: list[str]
+
+
+def _served(
+    rows: Labelled, slices: Slices, kinds: list[str], raw: Floats, untold: Floats
+) -> _Served:
+    """Calibrate per kind, correct for silence, measure what messages do.
+
+    ``raw``: scores of the rows as they were; ``untold``: as if nothing had been sent.
+    """
+    heard = {
+        kind: calibrate(raw[at], rows.converted[at])
+        for kind, at in _per_kind(rows, kinds, slices.calibrate).items()
+    }
+    foretold = log_odds(rows, untold, heard)
+    silence = shifts(rows, slices.train | slices.calibrate, kinds, foretold)
+    calibration = {kind: shifted(ours, silence[kind]) for kind, ours in heard.items()}
+    return _Served(heard, calibration, silence, *lifts.measure(rows, kinds, foretold))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """What the test slice says: days the model has not seen."""
+
+    metrics: dict[str, Metrics]
+    reliability: dict[str, list[Bin]]
+    importance: dict[str, dict[str, float]]
+
+
+def _tested(
+    rows: Labelled,
+    slices: Slices,
+    kinds: list[str],
+    fitted: Fitted,
+    raw: Floats,
+    untold: Floats,
+    served: _Served,
+    seed: int,
+) -> _Tested:
+    groups = _per_kind(rows, kinds, slices.test)
+    predicted = _predicted(raw, served.heard, groups)
+    metrics = {
+        slice_: measure(rows.converted[ours], predicted[ours], rows.user[ours], seed=seed)
+        for slice_, ours in {OVERALL: slices.test, **groups}.items()
+    }
+    still = slices.test & ~rows.sent
+    if still.any():
+        said = _predicted(untold, served.calibration, _per_kind(rows, kinds, still))[still]
+        metrics[NOTHING_SENT] = measure(rows.converted[still], said, rows.user[still], seed=seed)
+    return _Tested(
+        metrics,
+        {kind: bins(rows.converted[ours], predicted[ours]) for kind, ours in groups.items()},
+        {kind: importance(fitted, rows.vectors[ours], NAMES) for kind, ours in groups.items()},
+    )
 
 
 # --- what can be learned ------------------------------------------------------------------------
