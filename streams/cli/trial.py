@@ -23,7 +23,7 @@ def _worlds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
 
 @click.command(
     epilog=example(
-        "rekindle trial", "rekindle trial --worlds default,fatigued --seeds 3 --shoppers 800"
+        "rekindle trial", "rekindle trial --worlds default,useless-sms --explore 0.3 --seeds 8"
     )
 )
 @click.option("--worlds", callback=_worlds, metavar="A,B", help="Of the simulator; else all.")
@@ -44,6 +44,12 @@ def _worlds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     show_default=True,
     help="Of learning, and then as many of being judged.",
 )
+@click.option(
+    "--explore",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Of decisions left to chance while learning, over every channel; else as shipped.",
+)
 @as_json
 @click.pass_context
 def trial(
@@ -53,6 +59,7 @@ def trial(
     seeds: int,
     shoppers: int,
     days: int,
+    explore: float | None,
     as_json: bool,
 ) -> None:
     """Let the model, the prior and other strategies play the same simulated shops.
@@ -63,7 +70,14 @@ def trial(
     from streams.trial import run, table
 
     asked = [
-        run.Asked(world=world, seed=seed, shoppers=shoppers, learn_days=days, judge_days=days)
+        run.Asked(
+            world=world,
+            seed=seed,
+            shoppers=shoppers,
+            learn_days=days,
+            judge_days=days,
+            explore=explore,
+        )
         for world in worlds
         for seed in range(1, seeds + 1)
     ]

@@ -1,0 +1,1 @@
+"""The trial: the product's decisions against other strategies, in simulated worlds only."""

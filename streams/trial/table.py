@@ -1,0 +1,176 @@
+"""What many trials came to: means over seeds, paired seed by seed, for people and for machines."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import fmean, stdev
+from textwrap import wrap
+from typing import Any, Final, Literal
+
+from msgspec import Struct, to_builtins
+
+from streams.demo.goods import CURRENCY
+from streams.trial.run import Trial
+from streams.trial.worth import LOST, Outcome
+
+_WIDTH: Final = 80
+_AGAINST: Final = "prior"
+_JUDGED: Final = "model"
+_BEST: Final = "oracle"
+# Of five seeds that differ by chance alone, four in a hundred means lie further from nothing than
+# three standard errors (Student's t, 4 degrees of freedom); with more seeds fewer do.
+NOISE: Final = 3.0
+LEAST_SEEDS: Final = 5
+
+Verdict = Literal["better", "no different", "worse", "not told"]
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One strategy in one world; money in CNY, all figures per 1,000 shoppers, means over seeds.
+
+    ``gain``: value less the prior's, of the same seed; ``error``: the standard error of that mean,
+    None = one seed; ``regret``: what the oracle had more; ``lost``: refusals of further messages.
+    """
+
+    world: str
+    strategy: str
+    seeds: int
+    value: float
+    gain: float
+    error: float | None
+    regret: float
+    messages: float
+    lost: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return how it stands against the prior."""
+        if self.error is None or self.seeds < LEAST_SEEDS:
+            return "not told"
+        if abs(self.gain) <= NOISE * self.error:
+            return "no different"
+        return "better" if self.gain > 0 else "worse"
+
+
+def rows(trials: Iterable[Trial]) -> list[Row]:
+    """Return a row per world and strategy, in the order they were played."""
+    worlds: dict[str, list[Trial]] = {}
+    for trial in trials:
+        worlds.setdefault(trial.asked.world, []).append(trial)
+    return [
+        _row(world, strategy, played)
+        for world, played in worlds.items()
+        for strategy in played[0].outcomes
+    ]
+
+
+def _row(world: str, strategy: str, played: Sequence[Trial]) -> Row:
+    def per_thousand(figure: Callable[[dict[str, Outcome]], float]) -> list[float]:
+        return [1000 * figure(trial.outcomes) / trial.asked.shoppers for trial in played]
+
+    gains = per_thousand(lambda out: out[strategy].value - out[_AGAINST].value)
+    return Row(
+        world=world,
+        strategy=strategy,
+        seeds=len(played),
+        value=fmean(per_thousand(lambda out: out[strategy].value)),
+        gain=fmean(gains),
+        error=stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else None,
+        regret=fmean(per_thousand(lambda out: out[_BEST].value - out[strategy].value)),
+        messages=fmean(per_thousand(lambda out: out[strategy].messages)),
+        lost=fmean(per_thousand(lambda out: out[strategy].lost)),
+    )
+
+
+# --- for machines -------------------------------------------------------------------------------
+
+
+def as_json(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return the object of ``rekindle trial --json``: the rows, and every trial they rest on."""
+    return {
+        "provenance": "simulator",
+        "currency": CURRENCY,
+        "rows": [{**to_builtins(row), "verdict": row.verdict} for row in rows(trials)],
+        "trials": [to_builtins(trial) for trial in trials],
+    }
+
+
+# --- for people ---------------------------------------------------------------------------------
+
+
+def told(trials: Sequence[Trial]) -> Iterator[str]:
+    """Yield the page, in lines of at most 80 characters."""
+    found = rows(trials)
+    yield from _banner(trials)
+    yield ""
+    yield f"{'':17}{'vs prior':>11}{'± error':>10}{'messages':>11}{'refused':>9}{'regret':>11}"
+    for world in dict.fromkeys(row.world for row in found):
+        yield ""
+        yield from _world(world, [row for row in found if row.world == world], trials)
+    yield ""
+    yield from _conclusion(found)
+
+
+def _banner(trials: Sequence[Trial]) -> Iterator[str]:
+    asked = trials[0].asked
+    seeds = sorted({trial.asked.seed for trial in trials})
+    chance = "shipped" if asked.explore is None else f"{asked.explore:.0%} over every channel"
+    yield from wrap(
+        "Simulated shops: the people are invented, so this says nothing about real ones. "
+        f"{asked.shoppers:,} shoppers; the model learned from {asked.learn_days} days "
+        f"(exploration: {chance}) and every strategy had the same next {asked.judge_days}; "
+        f"seeds {_listed(seeds)}.",
+        _WIDTH,
+    )
+    yield from wrap(
+        f"{CURRENCY} per 1,000 shoppers: margin on what they paid and kept, less the price of the "
+        f"messages, less {LOST:.0f} for each who refused to hear more.",
+        _WIDTH,
+    )
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    if len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def _world(world: str, found: Sequence[Row], trials: Sequence[Trial]) -> Iterator[str]:
+    trained = [trial.trained for trial in trials if trial.asked.world == world]
+    measured = [one.auc for one in trained if one.auc is not None]
+    auc = f"AUC {fmean(measured):.2f}" if measured else "no model"
+    refused = sum(bool(one.refused) for one in trained)
+    if measured and refused:
+        auc += f", no model in {refused} of {len(trained)}"
+    yield f"{world} ({auc})"
+    for row in found:
+        gain = f"{row.gain:>+11,.0f}" if row.strategy != _AGAINST else f"{row.value:>11,.0f}"
+        error = "" if row.error is None or row.strategy == _AGAINST else f"{row.error:,.0f}"
+        yield (
+            f"  {row.strategy:15}{gain}{error:>10}{row.messages:>11,.0f}{row.lost:>9.1f}"
+            f"{row.regret:>11,.0f}"
+        )
+
+
+def _conclusion(found: Sequence[Row]) -> Iterator[str]:
+    judged = [row for row in found if row.strategy == _JUDGED]
+    for verdict, says in _SAYS.items():
+        worlds = [row.world for row in judged if row.verdict == verdict]
+        if worlds:
+            said = says.format(worlds=", ".join(worlds))
+            yield from wrap(said, _WIDTH, break_on_hyphens=False)
+
+
+_SAYS: Final[dict[Verdict, str]] = {
+    "better": "The model beats the prior by more than noise in: {worlds}.",
+    "no different": "The model and the prior differ by no more than noise in: {worlds}.",
+    "worse": "The model LOSES to the prior by more than noise in: {worlds}.",
+    "not told": f"Too few seeds to tell the model from the prior (at least {LEAST_SEEDS}): "
+    "{worlds}.",
+}
+
+
+def loses(trials: Sequence[Trial]) -> bool:
+    """Return whether the model is worse than the prior by more than noise in any world."""
+    return any(row.strategy == _JUDGED and row.verdict == "worse" for row in rows(trials))
+
+
+__all__ = ["LEAST_SEEDS", "NOISE", "Row", "as_json", "loses", "rows", "told"]
