@@ -23,7 +23,7 @@ def _worlds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
 
 @click.command(
     epilog=example(
-        "rekindle trial", "rekindle trial --worlds default,useless-sms --explore 0.3 --seeds 8"
+        "rekindle trial", "rekindle trial --worlds default,useless-sms --shoppers 4000 --seeds 8"
     )
 )
 @click.option("--worlds", callback=_worlds, metavar="A,B", help="Of the simulator; else all.")
@@ -48,7 +48,9 @@ def _worlds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     "--explore",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
-    help="Of decisions left to chance while learning, over every channel; else as shipped.",
+    default=0.3,
+    show_default=True,
+    help="Of decisions left to chance while learning, over every channel, as in the demo.",
 )
 @as_json
 @click.pass_context
@@ -59,7 +61,7 @@ def trial(
     seeds: int,
     shoppers: int,
     days: int,
-    explore: float | None,
+    explore: float,
     as_json: bool,
 ) -> None:
     """Let the model, the prior and other strategies play the same simulated shops.

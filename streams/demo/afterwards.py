@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -41,19 +41,21 @@ class Always:
     currency: str
 
 
-def look_back(folder: Path) -> tuple[Replayed, Always]:
-    """Replay a run twice, on two cores at once; writes ``armed.json`` for the recount."""
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        asked: Future[Replayed] = pool.submit(_started, replayed, folder)
-        other: Future[Always] = pool.submit(_started, always, folder)
-        return asked.result(), other.result()
+def look_back(folder: Path, meanwhile: Callable[[], T]) -> tuple[Replayed, Always, T]:
+    """Replay a run twice, in two processes; writes ``armed.json`` for the recount.
+
+    ``meanwhile`` is done in this one.
+    """
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=seldom_gc) as pool:
+        asked, other = pool.submit(replayed, folder), pool.submit(always, folder)
+        found = meanwhile()
+        return asked.result(), other.result(), found
 
 
-def _started(work: Callable[[Path], T], folder: Path) -> T:
-    # as in a worker: the imports are never garbage
+def seldom_gc() -> None:
+    """Look for garbage seldom, as a worker does: what is there already never is any."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    return work(folder)
 
 
 def replayed(folder: Path) -> Replayed:
@@ -95,4 +97,4 @@ def _same_decisions(folder: Path) -> bool:
     return canonical(live) == canonical(again)
 
 
-__all__ = ["Always", "Replayed", "look_back"]
+__all__ = ["Always", "Replayed", "look_back", "seldom_gc"]

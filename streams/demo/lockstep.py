@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from heapq import heappop, heappush
-from itertools import chain
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
@@ -32,7 +32,8 @@ from streams.state.keys import keys_of
 from streams.state.lanes import IntakeLanes
 from streams.state.store import RedisStore
 
-_GLANCE: Final = 0.002
+# s between two looks; one question at a time, because each costs CPU that the worker needs.
+_GLANCE: Final = 0.003
 # A worker killed with -9 is back in its groups when its former self's session of 10 s is over.
 _PATIENCE: Final = 60.0
 
@@ -59,9 +60,11 @@ class Lockstep:
         self._answers = Answers(deployment.kafka, self._prefix + FEEDBACK)
         self._partitions = 0
         self._later: list[tuple[int, str, Report]] = []
+        self._recorded: list[bytes] = []
+        self._taken: set[str] = set()
 
     async def start(self, tape: Tape) -> None:
-        """Learn the partitions, and let ``tape`` record everything from its beginning."""
+        """Learn the partitions, and let ``tape`` record everything; it tells :meth:`watch`."""
         self._tape = tape
         self._partitions = await self._producer.partitions(self._prefix + EVENTS)
         await self._answers.start(await self._producer.partitions(self._answers.topic))
@@ -72,6 +75,11 @@ class Lockstep:
         await self._answers.stop()
         await self._producer.stop()
         await self._redis.close()
+
+    def watch(self, topic: str, value: bytes) -> None:
+        """Note what the tape has recorded."""
+        if topic.startswith(ACTIONS):
+            self._recorded.append(value)
 
     # --- one hour -------------------------------------------------------------------------------
 
@@ -90,7 +98,7 @@ class Lockstep:
         await self._forwarded({**behaviour, **self._answers.ends, **reports})
         ticks = await self._tick(now)
         after_tick()
-        await self._until(lambda: self._folded(ticks), f"the tick of {iso(now)} was not committed")
+        await self._folded(ticks, f"the tick of {iso(now)} was not committed")
         self._react(now, await self._answered(await self._decided(ticks)))
 
     async def settle(self, now: int) -> None:
@@ -101,7 +109,7 @@ class Lockstep:
         await self._forwarded(self._answers.ends)
         for _ in range(2):
             ticks = await self._tick(now)
-            await self._until(lambda: self._folded(ticks), "the last ticks were not committed")  # noqa: B023
+            await self._folded(ticks, "the last ticks were not committed")
             self._react(now, await self._answered(await self._decided(ticks)))
         await self._tape.catch_up(
             *[self._prefix + name for name in (EVENTS, DECISIONS, FEEDBACK)],
@@ -121,16 +129,13 @@ class Lockstep:
 
     async def _forwarded(self, ends: Mapping[Place, int]) -> None:
         """Wait until intake has forwarded everything before these offsets."""
-        waiting = dict(ends)
+        for place, end in ends.items():
 
-        async def all_there() -> bool:
-            states = await asyncio.gather(*[self._lanes.load(*place) for place in waiting])
-            for place, state in zip(list(waiting), states, strict=True):
-                if state is not None and state.offset >= waiting[place]:
-                    del waiting[place]
-            return not waiting
+            async def forwarded(place: Place = place, end: int = end) -> bool:
+                state = await self._lanes.load(*place)
+                return state is not None and state.offset >= end
 
-        await self._until(all_there, "intake did not forward what the shop told")
+            await self._until(forwarded, "intake did not forward what the shop told")
 
     def _reports_until(self, now: int) -> list[tuple[str, Report]]:
         due = []
@@ -146,35 +151,43 @@ class Lockstep:
         writing = [self._producer.run(topic, p, [record]) for p in range(self._partitions)]
         return list(await asyncio.gather(*writing))
 
-    async def _folded(self, offsets: Sequence[int]) -> bool:
-        """Return whether these records, one per partition of ``events``, are committed."""
-        heads = await asyncio.gather(*[self._store.head(p) for p in range(self._partitions)])
-        return all(
-            head is not None and head.offset > offset
-            for head, offset in zip(heads, offsets, strict=True)
-        )
+    async def _folded(self, offsets: Sequence[int], otherwise: str) -> None:
+        """Wait until these records, one per partition of ``events``, are committed."""
+        for partition, offset in enumerate(offsets):
+
+            async def folded(partition: int = partition, offset: int = offset) -> bool:
+                head = await self._store.head(partition)
+                return head is not None and head.offset > offset
+
+            await self._until(folded, otherwise)
 
     async def _decided(self, ticks: Iterable[int]) -> list[Action]:
-        """Return the actions of these ticks, as their commits left them in the outbox.
+        """Return the actions of these ticks, each once.
 
-        The tick is the last record of its partition, and an entry is trimmed only by a later
-        commit: all of them are still there, acknowledged or not.
+        The commit of a tick leaves them in the outbox; they are trimmed by the next commit, and
+        until then nothing is missing. Where an early answer has led to a next commit, they stand in
+        their topics, and the tape is asked.
         """
-        streams = await asyncio.gather(
-            *[
-                self._redis.call("XRANGE", keys_of(partition).outbox, str(offset), str(offset))
-                for partition, offset in enumerate(ticks)
-            ]
-        )
-        entries = [fields for _, fields in chain.from_iterable(streams)]
-        return [
-            decode_action(fields[b"value"])
-            for fields in entries
-            if fields[b"topic"].decode().startswith(ACTIONS)
-        ]
+        left: list[bytes] = []
+        moved_on = False
+        for partition, offset in enumerate(ticks):
+            entries = await self._redis.call(
+                "XRANGE", keys_of(partition).outbox, str(offset), str(offset)
+            )
+            told = [fields for _, fields in entries]
+            left += [f[b"value"] for f in told if f[b"topic"].decode().startswith(ACTIONS)]
+            head = await self._store.head(partition)  # after the entries, or it says nothing
+            moved_on = moved_on or head is None or head.offset > offset + 1
+        if moved_on:
+            await self._tape.catch_up(*[self._prefix + ACTIONS + channel for channel in CHANNELS])
+        actions = {one.action_id: one for one in map(decode_action, [*left, *self._recorded])}
+        self._recorded.clear()
+        fresh = [action for ident, action in actions.items() if ident not in self._taken]
+        self._taken.update(action.action_id for action in fresh)
+        return fresh
 
     async def _answered(self, actions: list[Action]) -> list[Action]:
-        """Wait until the deliver agent has answered for each; returns those handed over."""
+        """Wait until the deliver agent has answered for each; returns those that reached her."""
         wanted = {action.action_id for action in actions}
 
         async def answered() -> bool:
@@ -183,7 +196,15 @@ class Lockstep:
 
         if wanted:
             await self._until(answered, "deliver did not answer for every action")
-        return [one for one in actions if self._answers.first[one.action_id] == "accepted"]
+        return [one for one in actions if self._reached_her(one)]
+
+    def _reached_her(self, action: Action) -> bool:
+        """Return whether the gateway has it: what was in flight at a kill, only its file knows."""
+        answer = self._answers.first[action.action_id]
+        if answer != "unknown":
+            return answer == "accepted"
+        file = Path(self._deployment.gateway(action.channel).target)
+        return action.action_id.encode() in file.read_bytes()
 
     def _react(self, now: int, handed_over: list[Action]) -> None:
         """Let shoppers take what was handed over, in an order that no speed changes."""

@@ -61,7 +61,9 @@ class Play:
         self._days = (shop.end - shop.start) // DAY
         self._worker = WorkerProcess(environ, folder / "worker.log")
         self._lockstep = Lockstep(self._deployment, shop, self._worker.check)
-        self._tape = Tape(self._deployment.kafka, self._deployment.topic_prefix, folder)
+        self._tape = Tape(
+            self._deployment.kafka, self._deployment.topic_prefix, folder, self._lockstep.watch
+        )
         self._watching = Watching(self._days * 24, say)
         self.played = Played()
 
@@ -156,8 +158,8 @@ async def _write_open(deployment: Deployment, folder: Path) -> None:
     redis = RedisConnection(deployment.redis)
     try:
         for partition in range(PARTITIONS):
-            for key in await redis.call("KEYS", keys_of(partition).user("*")):
-                packed = await redis.call("GET", key)
+            keys = await redis.call("KEYS", keys_of(partition).user("*"))
+            for packed in await redis.call("MGET", *keys) if keys else ():
                 still.update(trigger.campaign for trigger in decode_profile(packed).triggers)
     finally:
         await redis.close()

@@ -12,7 +12,7 @@ from rules.zones import ZONES
 from streams.demo import habits, intent
 from streams.demo.chance import Chance
 from streams.demo.course import Cart, Course, Need, within_its_hour
-from streams.demo.goods import Lines, Stock
+from streams.demo.goods import Lines, Stock, worth
 from streams.demo.people import Shopper
 from streams.demo.truth import Heard
 from streams.demo.visits import Visits
@@ -60,6 +60,13 @@ class Taken(NamedTuple):
     refused_at: int = 0
 
 
+class Expected(NamedTuple):
+    """``margin`` in CNY on orders that would not be without it; ``refusals``: chance of one."""
+
+    margin: float
+    refusals: float
+
+
 class Reactions:
     """How the people of one world react."""
 
@@ -84,6 +91,21 @@ class Reactions:
         ):
             return taken
         return self._opened(person, heard, course, taken)
+
+    def expected(self, person: Shopper, heard: Heard, course: Course) -> Expected:
+        """Return what the message brings on average over its lots, as things stand; pure.
+
+        A single message's lots hide its worth behind one order in a hundred: the mean over what may
+        happen tells two strategies apart with a fraction of the people.
+        """
+        weary = course.weariness(person.id, heard.at, self._world.recovers)
+        reached = 1 - _BROKEN
+        look = reached * self._attention(person, heard, weary)
+        leaves = self._world.complains + self._world.leaves
+        return Expected(
+            look * self._brings(person, heard, course, weary),
+            reached * min(1.0, leaves * self._irritated(heard, weary)),
+        )
 
     def annoyance(self, person: Shopper, channel: str) -> float:
         """Return what one message adds to her weariness."""
@@ -141,12 +163,15 @@ class Reactions:
         self, left: Cart | Need, force: float, at: int, lines: Lines, cart_id: str
     ) -> Caused | None:
         """Return the order of what she would not have bought unasked; None = she is not moved."""
-        moved = left.odds * (1 + force * self._hesitates(left.odds))
-        if not intent.chance(left.odds) <= left.lot < intent.chance(moved):
+        if not intent.chance(left.odds) <= left.lot < intent.chance(self._moved(left, force)):
             return None
         there = self._stock.there(lines, at)
         key = cart_id or (left.order_id if isinstance(left, Need) else "")
         return Caused(at, at, there, key, cart_id) if there else None
+
+    def _moved(self, left: Cart | Need, force: float) -> float:
+        """Return the odds of buying what she left, once she has looked at a message about it."""
+        return left.odds * (1 + force * self._hesitates(left.odds))
 
     def _hesitates(self, odds: float) -> float:
         """Return from 0 to 1 how open she is to persuasion: 1 in the middle of this world."""
@@ -162,24 +187,52 @@ class Reactions:
         self, person: Shopper, heard: Heard, force: float, at: int
     ) -> Caused | None:
         """Return an order of something new, because a message reminded her of the shop."""
-        moved = self._world.again * person.ways.another * force
-        if self._chance.lot("again", heard.action_id) >= moved:
+        if self._chance.lot("again", heard.action_id) >= self._reminded(person, force):
             return None
         pays_at = at + _DECIDES
         product = self._visits.liked(person, heard.action_id)
         there = self._stock.there(((product.id, 1),), pays_at)
         return Caused(at, pays_at, there, "", "") if there else None
 
+    def _reminded(self, person: Shopper, force: float) -> float:
+        return self._world.again * person.ways.another * force
+
+    def _brings(self, person: Shopper, heard: Heard, course: Course, weary: float) -> float:
+        """Return the mean margin of what she buys because she looks; as :meth:`_causes` decides."""
+        force = (self._world.odds.get(heard.channel, 1.0) - 1) * self._dulled(weary)
+        if heard.key in course.settled:
+            return 0.0
+        cart = course.carts.get(heard.key)
+        if cart is not None:
+            fresh = decayed(1.0, max(heard.at - cart.left_at, 0), _STALE)
+            return self._gain(cart, force * fresh) * self._margin(cart.lines, heard.at)
+        sure, found = 0.0, 0.0
+        need = course.needs.get(heard.key)
+        if need is not None and need.at - _RIPE_BEFORE <= heard.at <= need.at + _RIPE_AFTER:
+            sure = self._gain(need, force)
+            found = sure * self._margin(need.lines, heard.at)
+        other = self._margin(((self._visits.liked(person, heard.action_id).id, 1),), heard.at)
+        return found + (1 - sure) * self._reminded(person, force) * other
+
+    def _gain(self, left: Cart | Need, force: float) -> float:
+        return intent.chance(self._moved(left, force)) - intent.chance(left.odds)
+
+    def _margin(self, lines: Lines, at: int) -> float:
+        return self._world.margin * worth(self._stock.there(lines, at))
+
     # --- having enough --------------------------------------------------------------------------
 
     def _refuses(self, heard: Heard, weary: float) -> str:
         world, lot = self._world, self._chance.lot("annoyed", heard.action_id)
-        irritated = world.annoys.get(heard.channel, 1.0) * (1 + world.irritates * weary)
+        irritated = self._irritated(heard, weary)
         if lot < world.complains * irritated:
             return "complained"
         if lot < (world.complains + world.leaves) * irritated:
             return "unsubscribed"
         return ""
 
+    def _irritated(self, heard: Heard, weary: float) -> float:
+        return self._world.annoys.get(heard.channel, 1.0) * (1 + self._world.irritates * weary)
 
-__all__ = ["Caused", "Reactions", "Taken"]
+
+__all__ = ["Caused", "Expected", "Reactions", "Taken"]

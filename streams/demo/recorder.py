@@ -31,13 +31,23 @@ _FETCH_WAIT: Final = 100
 
 
 class Tape:
-    """Records a run into ``folder``; topics are named without prefix."""
+    """Records a run into ``folder``; topics are named without prefix.
 
-    def __init__(self, bootstrap: str, prefix: str, folder: Path) -> None:
+    ``watch`` is told each record's topic and value, after it was written down.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        prefix: str,
+        folder: Path,
+        watch: Callable[[str, bytes], None] = lambda _topic, _value: None,
+    ) -> None:
         """Nothing is connected before :meth:`start`."""
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._folder = folder
+        self._watch = watch
         self._names = [prefix + topic.name for topic in expected()]
         self._next: dict[TopicPartition, int] = {}
         self._moved = asyncio.Event()
@@ -119,6 +129,7 @@ class Tape:
         value = _letter(record) if topic == DEAD_LETTERS else record.value or b""
         files.record(topic, at.partition, record.offset, record.timestamp, record.key, value)
         self._next[at] = record.offset + 1
+        self._watch(topic, value)
 
 
 def _letter(record: ConsumerRecord) -> bytes:

@@ -77,7 +77,10 @@ class Lift:
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """What the files say; the lists hold one sentence per finding."""
+    """What the files say; the lists hold one sentence per finding.
+
+    ``unknown``: hand-overs of which nobody can say whether they arrived; they are never repeated.
+    """
 
     events: int
     profiles: int
@@ -88,6 +91,7 @@ class Recount:
     doubled: tuple[str, ...]
     over_cap: tuple[str, ...]
     unexplained: tuple[str, ...]
+    unknown: int
     lifts: dict[str, Lift]
 
     @property
@@ -112,6 +116,7 @@ def recount(folder: Path, campaigns: Path) -> Recount:
         doubled=tuple(_doubled(log)),
         over_cap=tuple(_over_cap(log, rules)),
         unexplained=tuple(_unexplained(log)),
+        unknown=sum("unknown" in told for told in log.feedback.values()),
         lifts={c["id"]: _lift(log, c) for c in rules.get("campaign", [])},
     )
 

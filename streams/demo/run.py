@@ -18,7 +18,7 @@ import orjson
 from engine.errors import Refused
 from engine.times import DAY, from_iso
 from streams.demo import files, stories, story
-from streams.demo.afterwards import look_back
+from streams.demo.afterwards import look_back, seldom_gc
 from streams.demo.embedded import FETCH_WAIT, EmbeddedBroker, EmbeddedRedis
 from streams.demo.playing import CAMPAIGNS, Play, Played
 from streams.demo.recount import recount
@@ -89,7 +89,7 @@ def _played(asked: _Asked, say: Callable[[str], None]) -> story.Outcome:
     began = monotonic()
     shop = Shop(asked.seed, asked.shoppers, asked.days, START, WORLDS[asked.world])
     played = _play(asked, shop, say)
-    replayed, always = look_back(asked.folder)
+    replayed, always, found = look_back(asked.folder, lambda: stories.find(asked.folder))
     (asked.folder / _MINE).write_bytes(files.stricter())
     rules = tomllib.loads((asked.folder / CAMPAIGNS).read_text())
     return story.Outcome(
@@ -103,7 +103,7 @@ def _played(asked: _Asked, say: Callable[[str], None]) -> story.Outcome:
         replayed=replayed,
         recount=recount(asked.folder, asked.folder / CAMPAIGNS),
         always=always,
-        stories=stories.find(asked.folder),
+        stories=found,
         truth=shop.effect("cart", _CART_WINDOW),
         folder=asked.keep,
         seconds=monotonic() - began,
@@ -121,6 +121,7 @@ def _play(asked: _Asked, shop: Shop, say: Callable[[str], None]) -> Played:
 async def _to_the_end(
     shop: Shop, environ: Mapping[str, str], folder: Path, say: Callable[[str], None]
 ) -> Played:
+    seldom_gc()
     play = Play(shop, environ, folder, say)
     await play.run()
     return play.played

@@ -298,7 +298,8 @@ class Shop:
     def _follow(self, person: Shopper, heard: Heard, taken: Taken) -> None:
         """Let happen what a message comes to."""
         course = self._course
-        course.heard.append(heard)
+        margin, refusals = self._reactions.expected(person, heard, course)
+        course.heard.append(heard._replace(brings=margin, refusing=refusals))
         if taken.delivered_at is None:
             return
         course.tire(

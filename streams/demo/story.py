@@ -68,6 +68,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "lost": len(recount.lost),
         "duplicated": len(recount.doubled),
         "unexplained": len(recount.unexplained),
+        "unknown": recount.unknown,
         "replayed": outcome.replayed.same,
         "kills": outcome.kills,
         "recovery_seconds": [round(took, 1) for took in outcome.played.recovery],
@@ -209,6 +210,10 @@ def _proof(outcome: Outcome) -> Iterator[str]:
         f"lost {len(recount.lost)}, doubled {len(recount.doubled)}, over a cap "
         f"{len(recount.over_cap)}; the worker was killed with -9 {times}."
     )
+    if recount.unknown:
+        yield (
+            f"In flight when it was killed, so never repeated: {recount.unknown} (told as unknown)."
+        )
     yield f"A replay of the recorded log decides {same}, byte for byte."
     yield from _findings([*recount.lost, *recount.doubled, *recount.over_cap, *recount.unexplained])
 

@@ -1,6 +1,6 @@
 """What only the simulated shop knows: what each message truly caused, and what a time was worth."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +11,8 @@ class Heard(NamedTuple):
     """A message as it reached a person; ``understood``: in her language, ``concrete``: with items.
 
     ``at`` = ms of the hand-over, ``key`` = the trigger's: a cart, an order, or something else.
+    ``brings``: the margin in CNY it brings on average over its lots, ``refusing`` the chance that
+    she refuses more because of it.
     """
 
     action_id: str
@@ -21,6 +23,8 @@ class Heard(NamedTuple):
     at: int
     understood: bool = True
     concrete: bool = True
+    brings: float = 0.0
+    refusing: float = 0.0
 
 
 class Refusal(NamedTuple):
@@ -82,7 +86,9 @@ class Ledger(NamedTuple):
     ``orders`` placed in it; ``revenue`` in CNY = what they leave once all that will be cancelled or
     sent back has been, and ``margin`` the shop's part of that; ``messages`` handed over in it by
     channel, and how many people ``unsubscribed`` or ``complained`` because of one; ``caused``:
-    orders that a message caused; ``visits`` paid to the shop.
+    orders that a message caused; ``visits`` paid to the shop. ``brought`` and ``refusing``: margin
+    and refusals that the messages bring on average over their lots, without what weariness costs
+    later.
     """
 
     orders: int
@@ -93,6 +99,8 @@ class Ledger(NamedTuple):
     complained: int
     caused: int
     visits: int
+    brought: float
+    refusing: float
 
 
 def effect(heard: Iterable[Heard], orders: Iterable[Bought], campaign: str, window: int) -> Effect:
@@ -128,10 +136,8 @@ def ledger(
     """Add up what lies after ``since`` and not after ``until`` (ms)."""
     placed = [order for order in orders if since < order.at <= until]
     revenue = round(sum(order.kept for order in placed), 2)
-    messages: dict[str, int] = {}
-    for one in heard:
-        if since < one.at <= until:
-            messages[one.channel] = messages.get(one.channel, 0) + 1
+    within = [one for one in heard if since < one.at <= until]
+    messages = Counter(one.channel for one in within)
     kinds = [refusal.kind for refusal in refusals if since < refusal.at <= until]
     return Ledger(
         orders=len(placed),
@@ -142,6 +148,8 @@ def ledger(
         complained=kinds.count("complained"),
         caused=sum(bool(order.caused_by) for order in placed),
         visits=sum(since < at <= until for at in visits),
+        brought=round(sum(one.brings for one in within), 2),
+        refusing=round(sum(one.refusing for one in within), 2),
     )
 
 

@@ -36,6 +36,8 @@ _DRAIN = 8.0
 # And when the process ends, which has 10 s for all it does.
 _LAST_DRAIN = 6.0
 _RETRY = 0.5
+# How long we wait for a fetch when nothing else is to do, ms; what arrives ends it at once.
+_IDLE = 500
 # How soon a topic that was created anew is seen, ms: with aiokafka's five minutes nobody read it.
 _METADATA = 30_000
 # How often a lane that was refused at the door tries again: somebody may have mended it.
@@ -139,10 +141,14 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
     # --- life -----------------------------------------------------------------------------------
 
     async def on_start(self) -> None:
-        """Join the group."""
+        """Begin to join the group.
+
+        Beside the other sources: after kill -9 a group may hold the place of its former member for
+        the session timeout, and three groups one after the other would hold it three times.
+        """
         # Without a Faust consumer nobody else opens the channels: put() would wait for ever.
         self.app.flow_control.resume()
-        await self._join()
+        self.add_future(self._join())
 
     async def _join(self) -> None:
         group = self.group
@@ -167,6 +173,9 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
                 log.warning("%s: Kafka does not answer: %s", group.name, error)
                 await self.sleep(_RETRY)
                 continue
+            except BaseException:  # told to end while it joins
+                await consumer.stop()
+                raise
             self.consumer = consumer
             return
 
@@ -211,9 +220,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         # Only free partitions are asked for: back-pressure without pause(). A short wait while
         # others work, so that theirs are asked for as soon as they are done.
         idle = len(ready) == len(self.owned)
-        found = await consumer.getmany(
-            *ready, timeout_ms=self.group.fetch_wait if idle else 5, max_records=FETCH
-        )
+        found = await consumer.getmany(*ready, timeout_ms=_IDLE if idle else 5, max_records=FETCH)
         for at, records in found.items():
             # Looked up after getmany: None between two ownerships; entering seeks back over it.
             own = self.owned.get(at)

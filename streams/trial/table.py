@@ -26,28 +26,37 @@ Verdict = Literal["better", "no different", "worse", "not told"]
 class Row(Struct, frozen=True, kw_only=True):
     """One strategy in one world; money in CNY, all figures per 1,000 shoppers, means over seeds.
 
-    ``gain``: value less the prior's, of the same seed; ``error``: the standard error of that mean,
-    None = one seed; ``regret``: what the oracle had more; ``lost``: refusals of further messages.
+    ``worth`` of the messages on average over their lots, less the prior's of the same seed;
+    ``gain``: value of everything that happened, less the prior's. ``error`` and ``gain_error``: the
+    standard errors of these means, None = one seed. ``regret``: what the oracle's value had more;
+    ``lost``: refusals of further messages.
     """
 
     world: str
     strategy: str
     seeds: int
     value: float
-    gain: float
+    worth: float
     error: float | None
+    gain: float
+    gain_error: float | None
     regret: float
     messages: float
     lost: float
 
     @property
     def verdict(self) -> Verdict:
-        """Return how it stands against the prior."""
-        if self.error is None or self.seeds < LEAST_SEEDS:
+        """Return how it stands against the prior: by the worth of the messages, which is surer.
+
+        Where all that happened says otherwise by more than noise, that counts.
+        """
+        if self.error is None or self.gain_error is None or self.seeds < LEAST_SEEDS:
             return "not told"
-        if abs(self.gain) <= NOISE * self.error:
+        if self.gain < -NOISE * self.gain_error:
+            return "worse"
+        if abs(self.worth) <= NOISE * self.error:
             return "no different"
-        return "better" if self.gain > 0 else "worse"
+        return "better" if self.worth > 0 else "worse"
 
 
 def rows(trials: Iterable[Trial]) -> list[Row]:
@@ -66,18 +75,25 @@ def _row(world: str, strategy: str, played: Sequence[Trial]) -> Row:
     def per_thousand(figure: Callable[[dict[str, Outcome]], float]) -> list[float]:
         return [1000 * figure(trial.outcomes) / trial.asked.shoppers for trial in played]
 
+    worths = per_thousand(lambda out: out[strategy].worth - out[_AGAINST].worth)
     gains = per_thousand(lambda out: out[strategy].value - out[_AGAINST].value)
     return Row(
         world=world,
         strategy=strategy,
         seeds=len(played),
         value=fmean(per_thousand(lambda out: out[strategy].value)),
+        worth=fmean(worths),
+        error=_error(worths),
         gain=fmean(gains),
-        error=stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else None,
+        gain_error=_error(gains),
         regret=fmean(per_thousand(lambda out: out[_BEST].value - out[strategy].value)),
         messages=fmean(per_thousand(lambda out: out[strategy].messages)),
         lost=fmean(per_thousand(lambda out: out[strategy].lost)),
     )
+
+
+def _error(found: Sequence[float]) -> float | None:
+    return stdev(found) / len(found) ** 0.5 if len(found) > 1 else None
 
 
 # --- for machines -------------------------------------------------------------------------------
@@ -101,7 +117,7 @@ def told(trials: Sequence[Trial]) -> Iterator[str]:
     found = rows(trials)
     yield from _banner(trials)
     yield ""
-    yield f"{'':17}{'vs prior':>11}{'± error':>10}{'messages':>11}{'refused':>9}{'regret':>11}"
+    yield f"{'':17}{'worth':>8}{'value':>17}{'messages':>18}{'refused':>9}{'regret':>9}"
     for world in dict.fromkeys(row.world for row in found):
         yield ""
         yield from _world(world, [row for row in found if row.world == world], trials)
@@ -121,8 +137,10 @@ def _banner(trials: Sequence[Trial]) -> Iterator[str]:
         _WIDTH,
     )
     yield from wrap(
-        f"{CURRENCY} per 1,000 shoppers: margin on what they paid and kept, less the price of the "
-        f"messages, less {LOST:.0f} for each who refused to hear more.",
+        f"{CURRENCY} per 1,000 shoppers against the prior, of the same seeds, with standard "
+        "errors. Worth: what the messages bring on average over their lots. Value: margin on all "
+        f"they paid and kept. Both less the price of the messages and {LOST:.0f} for each who "
+        "refused more.",
         _WIDTH,
     )
 
@@ -142,12 +160,18 @@ def _world(world: str, found: Sequence[Row], trials: Sequence[Trial]) -> Iterato
         auc += f", no model in {refused} of {len(trained)}"
     yield f"{world} ({auc})"
     for row in found:
-        gain = f"{row.gain:>+11,.0f}" if row.strategy != _AGAINST else f"{row.value:>11,.0f}"
-        error = "" if row.error is None or row.strategy == _AGAINST else f"{row.error:,.0f}"
         yield (
-            f"  {row.strategy:15}{gain}{error:>10}{row.messages:>11,.0f}{row.lost:>9.1f}"
-            f"{row.regret:>11,.0f}"
+            f"  {row.strategy:15}{_against(row, row.worth, row.error)}"
+            f"{_against(row, row.gain, row.gain_error, wide=1)}{row.messages:>10,.0f}"
+            f"{row.lost:>9.1f}{row.regret:>9,.0f}"
         )
+
+
+def _against(row: Row, found: float, error: float | None, wide: int = 0) -> str:
+    """Return a difference to the prior with its error; a dash in the prior's own row."""
+    shown = "-" if row.strategy == _AGAINST else f"{found:+,.0f}"
+    give = "" if error is None or row.strategy == _AGAINST else f"±{error:,.0f}"
+    return f"{shown:>{8 + wide}} {give:<7}"
 
 
 def _conclusion(found: Sequence[Row]) -> Iterator[str]:

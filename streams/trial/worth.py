@@ -18,12 +18,15 @@ LOST: Final = 20.0
 class Outcome(Struct, frozen=True, kw_only=True):
     """A strategy in one world: money in CNY, of all shoppers together.
 
-    ``value`` = ``margin`` - ``cost`` - LOST x ``lost``; ``messages`` handed over, ``lost``: how
-    often somebody unsubscribed or complained because of one; ``orders`` placed, ``caused``: those
-    that would not be without a message.
+    ``value`` = ``margin`` - ``cost`` - LOST x ``lost``, of everything that happened. ``worth`` is
+    what the messages are worth on average over their lots: few orders make a value jump, and a
+    worth does not; what weariness costs later is in ``value`` alone. ``messages`` handed over,
+    ``lost``: how often somebody unsubscribed or complained because of one; ``orders`` placed,
+    ``caused``: those that would not be without a message.
     """
 
     value: float
+    worth: float
     margin: float
     cost: float
     messages: int
@@ -39,6 +42,7 @@ def outcome(ledger: Ledger, policy: Policy) -> Outcome:
     lost = ledger.unsubscribed + ledger.complained
     return Outcome(
         value=round(ledger.margin - cost - LOST * lost, 2),
+        worth=round(ledger.brought - cost - LOST * ledger.refusing, 2),
         margin=ledger.margin,
         cost=round(cost, 2),
         messages=sum(ledger.messages.values()),

@@ -25,6 +25,7 @@ CLEAN = Recount(
     doubled=(),
     over_cap=(),
     unexplained=(),
+    unknown=0,
     lifts={
         "cart": Lift(Group(423, 77, 400.0), Group(115, 20, 100.0), 8.1, (-81.04, 80.96)),
     },
@@ -74,6 +75,12 @@ def test_the_page_says_what_was_counted() -> None:
     assert "+8, 95% interval -81 to +81" in page.replace("\n", " ")
     assert "simulator knows: +53" in page.replace("\n", " ")
     assert "DOES NOT ADD UP" not in page
+
+
+def test_what_was_in_flight_at_the_kill_is_told() -> None:
+    assert "unknown" not in told(an_outcome())
+    page = told(an_outcome(recount=replace(CLEAN, unknown=2)))
+    assert "In flight when it was killed, so never repeated: 2 (told as unknown)." in page
 
 
 def test_the_page_tells_the_stories_and_how_to_ask_about_them() -> None:

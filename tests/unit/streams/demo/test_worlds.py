@@ -229,6 +229,24 @@ def test_where_nothing_works_no_message_has_any_effect() -> None:
     assert not ledger(played("nothing-works", any_channel)).caused
 
 
+def test_what_messages_bring_on_average_is_about_what_they_brought() -> None:
+    """The mean over the lots, against the lots: with some 200 caused orders 3 errors are 30 %."""
+    brought = expected = refused = refusing = 0.0
+    for channel in CHANNELS:
+        found = ledger(played("default", by(channel)))
+        orders = played("default", by(channel))._course.orders
+        brought += 0.3 * sum(order.kept for order in orders if order.caused_by)
+        expected += found.brought
+        refused += found.unsubscribed + found.complained
+        refusing += found.refusing
+    assert expected == pytest.approx(brought, rel=0.3)
+    assert refusing == pytest.approx(refused, rel=0.5)
+
+
+def test_where_nothing_works_messages_bring_nothing_on_average() -> None:
+    assert ledger(played("nothing-works", any_channel)).brought == 0.0
+
+
 def thank(shop: Shop, now: int, left: Left) -> None:
     """Send something about the newest orders instead, each time anew."""
     for order in shop._course.orders[-2:]:

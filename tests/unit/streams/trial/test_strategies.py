@@ -108,10 +108,13 @@ def test_value_is_margin_less_messages_less_those_who_were_lost() -> None:
         complained=1,
         caused=3,
         visits=50,
+        brought=40.0,
+        refusing=0.5,
     )
 
     found = outcome(ledger, FORCE.policy)
 
     assert found.cost == pytest.approx(10 * 0.002 + 4 * 0.05)
     assert found.value == pytest.approx(300.0 - 0.22 - 3 * LOST)
+    assert found.worth == pytest.approx(40.0 - 0.22 - 0.5 * LOST)
     assert (found.messages, found.lost, found.caused) == (21, 3, 3)

@@ -7,9 +7,10 @@ from streams.trial.run import Asked, Trained, Trial
 from streams.trial.worth import Outcome
 
 
-def an_outcome(value: float, messages: int = 0) -> Outcome:
+def an_outcome(value: float, messages: int = 0, worth: float | None = None) -> Outcome:
     return Outcome(
         value=value,
+        worth=value if worth is None else worth,
         margin=value,
         cost=0.0,
         messages=messages,
@@ -47,7 +48,7 @@ def test_gains_are_paired_by_seed_and_per_thousand_shoppers() -> None:
     row = the_model(trials(10.0, 20.0, 30.0))
 
     assert row.gain == pytest.approx(40.0)
-    assert row.error == pytest.approx(20.0 / 3**0.5)
+    assert row.gain_error == pytest.approx(20.0 / 3**0.5)
     assert row.regret == pytest.approx(2 * (500 - 20))
     assert row.messages == pytest.approx(600.0)
     assert row.value == pytest.approx(2 * 20_020.0)
@@ -73,6 +74,27 @@ def test_a_verdict_needs_five_seeds_and_more_than_noise(
     assert table.loses(found) is (verdict == "worse")
 
 
+def worths(*pairs: tuple[float, float]) -> list[Trial]:
+    """Return a trial per (worth, value) of the model's messages, the prior's being nothing."""
+    found = trials(*[value for _, value in pairs])
+    for trial, (worth, value) in zip(found, pairs, strict=True):
+        prior = trial.outcomes["prior"]
+        trial.outcomes["model"] = an_outcome(prior.value + value, 300, prior.value + worth)
+    return found
+
+
+def test_a_sure_worth_counts_where_the_value_jumps() -> None:
+    found = worths((10.0, 900.0), (11.0, -800.0), (12.0, 700.0), (11.0, -900.0), (10.0, 500.0))
+    assert the_model(found).verdict == "better"
+    assert the_model(found).worth == pytest.approx(2 * 10.8)
+
+
+def test_what_truly_happened_overrules_the_worth_where_it_is_sure() -> None:
+    tired = worths((10.0, -800.0), (11.0, -810.0), (12.0, -805.0), (11.0, -795.0), (10.0, -790.0))
+    assert the_model(tired).verdict == "worse"
+    assert table.loses(tired)
+
+
 def test_one_lost_world_among_won_ones_is_a_loss() -> None:
     won, lost = trials(*[9.0, 10.0] * 3), trials(*[-9.0, -10.0] * 3, world="fatigued")
 
@@ -83,7 +105,7 @@ def test_one_lost_world_among_won_ones_is_a_loss() -> None:
 
 
 def test_the_page_says_first_that_it_is_simulated_and_fits_a_terminal() -> None:
-    found = trials(1e6, -1e6, 3.0, world="would-buy-anyway")
+    found = trials(2e4, -2e4, 3.0, world="would-buy-anyway")
     page = list(table.told(found))
 
     assert page[0].startswith("Simulated shops: the people are invented")
