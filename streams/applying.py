@@ -45,6 +45,8 @@ async def put_in_force(
     nothing = campaigns is None and templates is None and model is None
     if nothing:
         campaigns = ("rules/campaigns.toml", campaigns_files.shipped())
+    if campaigns is not None:
+        campaigns_files.load(campaigns[1], campaigns[0])  # its mistakes, before Kafka is asked
     content = None
     applied_words = None
     if templates is None and campaigns is not None and not nothing:

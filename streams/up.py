@@ -8,6 +8,7 @@ from engine.errors import Refused
 from streams import worker
 from streams.applying import applied_before, put_in_force
 from streams.demo.embedded import FETCH_WAIT, EmbeddedBroker, EmbeddedRedis
+from streams.http.server import reserve
 from streams.log import topics
 from streams.settings import Deployment, shown
 from streams.telling import Telling
@@ -21,6 +22,9 @@ def run(campaigns: tuple[str, bytes] | None, say: Callable[[str], None]) -> None
     """
     set_ = {row.name for row in shown() if row.origin == "environment"}
     with ExitStack() as servers:
+        asked = Deployment.from_process()
+        with reserve(asked.http_host, asked.http_port):
+            pass  # a second `up` is told at once, not when its servers have started
         ours: dict[str, str] = {}
         if "REKINDLE_KAFKA" not in set_:
             broker = servers.enter_context(EmbeddedBroker())

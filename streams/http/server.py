@@ -10,6 +10,7 @@ from aiohttp import web
 from engine.errors import Refused
 from monitoring.health import Health
 from monitoring.recorder import CONTENT_TYPE
+from streams.http.app import PATHS
 from streams.watch import Watch
 
 # Longest body of one request after decompression.
@@ -33,6 +34,7 @@ class HttpServer(faust.Service):
                 web.get("/metrics", self._metrics),
                 web.get("/healthz", self._live),
                 web.get("/readyz", self._ready),
+                web.route("*", "/{nowhere:.*}", _nowhere),
             ]
         )
         self._runner: web.AppRunner | None = None
@@ -60,6 +62,16 @@ class HttpServer(faust.Service):
     async def _ready(self, _: web.Request) -> web.Response:
         health = self._watch.health()
         return _verdict(health, good=health.ready)
+
+
+async def _nowhere(request: web.Request) -> web.Response:
+    """Say where one may go, to somebody who has mistyped a path or its method."""
+    paths = ", ".join(f"/v1/{path}" for path in PATHS if len(path) > 1)  # without abbreviations
+    said = (
+        f"there is no {request.method} {request.path} here: POST to {paths}; "
+        "GET /metrics, /healthz or /readyz."
+    )
+    return web.json_response({"code": "not_found", "message": said}, status=404)
 
 
 def reserve(host: str, port: int) -> socket.socket:

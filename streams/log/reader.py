@@ -176,6 +176,8 @@ class Reader:
 
     async def _lost(self, error: Exception) -> Unavailable:
         await self._close()
+        if isinstance(error, Unavailable):  # said in a sentence already
+            return error
         return Unavailable(f"Kafka did not answer: {error!r}")
 
     async def _close(self) -> None:

@@ -87,6 +87,8 @@ def test_the_first_hour_goes_as_the_readme_says(desk: Desk) -> None:
     up = desk.start(begin)
     try:
         desk.waits_for(desk.ready, "up was never ready")
+        lost = desk.type("curl -s localhost:6066/v1/trak -d '{}'")
+        assert "there is no POST /v1/trak here: POST to /v1/" in lost
         desk.type(tell)
         desk.reads("u-1: ")
         desk.reads("not sent: dry run; email would have been next")

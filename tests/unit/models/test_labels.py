@@ -1,5 +1,7 @@
 """Labels: an order inside the window, known at no other time than its own."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ def _order(at: int, order_id: str = "o-1", **fields: object) -> ev.Event:
     return told(ev.OrderCompleted, at, f"{order_id}-{at}", order_id=order_id, **fields)
 
 
-def _label(decisions: list[bytes], events: list[ev.Event], **more: int) -> Labelled:
+def _label(decisions: list[bytes], events: list[ev.Event], **more: Any) -> Labelled:
     return label(decisions, events, WINDOWS, **more)
 
 
