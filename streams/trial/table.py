@@ -161,10 +161,15 @@ def _world(world: str, found: Sequence[Row], trials: Sequence[Trial]) -> Iterato
     yield f"{world} ({auc})"
     for row in found:
         yield (
-            f"  {row.strategy:15}{_against(row, row.worth, row.error)}"
+            f"  {row.strategy:15}{_worth(row)}"
             f"{_against(row, row.gain, row.gain_error, wide=1)}{row.messages:>10,.0f}"
             f"{row.lost:>9.1f}{row.regret:>9,.0f}"
         )
+
+
+def _worth(row: Row) -> str:
+    """Return the worth; none for the oracle, who speaks where the lots fall well."""
+    return f"{'':16}" if row.strategy == _BEST else _against(row, row.worth, row.error)
 
 
 def _against(row: Row, found: float, error: float | None, wide: int = 0) -> str:
