@@ -24,7 +24,7 @@ ONCE := $(wildcard tests/integration tests/faults)
 .PHONY: help setup demo test lint format kafka bench faults lock clean
 
 help:
-	@echo "make demo    a small shop on an embedded Kafka and Redis, in about two minutes"
+	@echo "make demo    a small shop on an embedded Kafka and Redis, in about three minutes"
 	@echo "make test    everything: lint, types, imports, tests on real Kafka and Redis"
 	@echo "make setup   only the environment (.venv)"
 	@echo "make lint    ruff, mypy, import contracts; 'make format' mends what ruff can"
