@@ -322,13 +322,18 @@ def _join(rows: _Rows, orders: _Orders, until: int) -> Labelled:
         dtype=np.bool_,
         count=len(facts),
     )
+    # numbered by name, not by who came first: partitions are recorded in any order, and a bootstrap
+    # over people must draw the same ones
+    users = sorted(rows.users)
+    number = np.empty(len(users), dtype=np.int64)
+    number[[rows.users[name] for name in users]] = np.arange(len(users))
     return Labelled(
         vectors=values[closed],
         converted=converted,
         at=facts[:, 0],
         window=facts[:, 1],
         kind=facts[:, 2],
-        user=facts[:, 3],
+        user=number[facts[:, 3]],
         sent=facts[:, 4] == 1,
         done=done,
         withheld=facts[:, 6] == 1,
@@ -337,7 +342,7 @@ def _join(rows: _Rows, orders: _Orders, until: int) -> Labelled:
         assumed=assumed,
         channels=rows.alternatives.channels,
         kinds=tuple(rows.kinds),
-        users=tuple(rows.users),
+        users=tuple(users),
         until=until,
         left_out={reason: n for reason, n in sorted(rows.left_out.items()) if n},
         mean_order=orders.mean(),

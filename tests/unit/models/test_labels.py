@@ -127,6 +127,8 @@ def test_rows_are_in_order_of_time_whatever_the_order_of_partitions() -> None:
     forwards, backwards = _label(decisions, [END]), _label(decisions[::-1], [END])
     assert np.array_equal(forwards.vectors, backwards.vectors, equal_nan=True)
     assert (np.diff(forwards.at) >= 0).all()
+    assert forwards.users == backwards.users
+    assert np.array_equal(forwards.user, backwards.user)
 
 
 def test_more_rows_than_fit_are_thinned_blindly_and_the_same_each_time() -> None:
