@@ -34,6 +34,7 @@ from streams.state.store import RedisStore
 
 # s between two looks; one question at a time, because each costs CPU that the worker needs.
 _GLANCE: Final = 0.003
+_HER_WORD: Final = frozenset({"unsubscribed", "complained", "bounced"})
 # A worker killed with -9 is back in its groups when its former self's session of 10 s is over.
 _PATIENCE: Final = 60.0
 
@@ -87,15 +88,19 @@ class Lockstep:
         """Play the hour up to ``now``; ``after_tick`` is called while its tick is being worked on.
 
         Raises Unavailable when the worker does not keep up. What shoppers did and what gateways
-        report of the same hour may mix in the log as it happens: between two ticks their order
-        changes nothing.
+        report of the same hour may mix in the log as it happens; only reports that speak for a
+        person go first, because an opt-out before or after a delivery ends another due time.
         """
         told = [(one.key, one.message) for one in self.shop.hour(now)]
-        behaviour, reports = await asyncio.gather(
-            self._publish(self._raw, told),
-            self._publish(self._answers.topic, self._reports_until(now)),
+        reports = self._reports_until(now)
+        words = [one for one in reports if one[1]["type"] in _HER_WORD]
+        if words:
+            await self._forwarded(await self._publish(self._answers.topic, words))
+        others = [one for one in reports if one[1]["type"] not in _HER_WORD]
+        behaviour, outcomes = await asyncio.gather(
+            self._publish(self._raw, told), self._publish(self._answers.topic, others)
         )
-        await self._forwarded({**behaviour, **self._answers.ends, **reports})
+        await self._forwarded({**behaviour, **self._answers.ends, **outcomes})
         ticks = await self._tick(now)
         after_tick()
         await self._folded(ticks, f"the tick of {iso(now)} was not committed")
