@@ -575,7 +575,7 @@ def as_dict(values: Sequence[float]) -> dict[str, float | None]:
     """Return a vector by name for the record of a decision; missing = None."""
     # Only NaN differs from itself, and asking so costs half of isnan().
     return {
-        name: value if value == value else None  # noqa: PLR0124
+        name: value if value == value else None  # noqa: PLR0124 - see above
         for name, value in zip(NAMES, values, strict=True)
     }
 

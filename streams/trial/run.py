@@ -29,6 +29,7 @@ from models.training.train import OVERALL, train
 from rules import campaigns, templates
 from rules.zones import ZONES
 from streams import in_force
+from streams.demo.files import HOLDOUT
 from streams.demo.shop import Shop
 from streams.demo.worlds import WORLDS
 from streams.trial.play import Log, Play
@@ -37,7 +38,6 @@ from streams.trial.worth import Outcome, foreseen, outcome
 
 # A Monday, so that the seasons of a week come out alike at any length.
 START: Final = from_iso("2026-10-05T00:00:00Z")
-HOLDOUT: Final = 0.2
 STRATEGIES: Final = ("prior", "model", "send-always", "random", "propensity-only", "oracle")
 
 

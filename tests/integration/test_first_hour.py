@@ -61,7 +61,7 @@ class Desk:
         deadline = time.monotonic() + SECONDS
         while not reached():
             assert time.monotonic() < deadline, f"{what}; up said:\n{self.said.read_text()}"
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks at another process, never instead of one
 
     def reads(self, words: str) -> None:
         """Wait until ``up`` has said these words."""

@@ -77,6 +77,7 @@ def test_whoever_is_folded_alone_is_decided_about_as_among_the_others(history: H
 
 @given(any_events())
 def test_any_event_can_be_told_in_80_columns(event: Event) -> None:
+    # a log of one event has no settings record, so nobody asks for the policy
     history = History(None, (event,))  # type: ignore[arg-type]
     life = asyncio.run(lived(log_of(history), event.user_id, []))
 

@@ -9,7 +9,7 @@ from engine.decisions import ChannelView, Decision, DecisionTrigger
 from engine.reasons import REASONS
 from engine.report import Report
 from engine.times import iso
-from streams.replay.difference import EXAMPLES, Difference
+from streams.replay.difference import EXAMPLES, Difference, Side
 from streams.replay.run import Result
 from streams.replay.told import Sides, told
 from tests.support.builders import START
@@ -46,10 +46,11 @@ def changed(fates: Mapping[tuple[str, str], tuple[str, str]]) -> Difference:
     """Compare two sides of (user, key): (before, after)."""
     difference = Difference()
     for (user, key), (before, after) in fates.items():
-        for side, reason in (("before", before), ("after", after)):
+        sides: tuple[tuple[Side, str], ...] = (("before", before), ("after", after))
+        for side, reason in sides:
             decision = a_decision(user, reason, key)
             getattr(difference, side).add(decision, None)
-            difference.add(side, decision)  # type: ignore[arg-type]
+            difference.add(side, decision)
     difference.finish()
     return difference
 

@@ -356,3 +356,11 @@ def test_it_uses_nothing_of_our_own_code() -> None:
         )
     }
     assert not imported & {"engine", "rules", "models", "streams", "monitoring"}
+
+
+def test_what_nobody_can_say_arrived_is_counted(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for number, told in enumerate(("accepted", "unknown", "unknown")):
+        said = {"action_id": f"a-{number}", "type": told, "occurred_at": iso(START)}
+        run.append("feedback.jsonl", said)
+    assert recount(tmp_path, tmp_path / "campaigns.toml").unknown == 2

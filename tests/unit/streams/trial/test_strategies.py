@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.decisions import Weighed, a_case, weigh
-from engine.ports import Case, Score
+from engine.ports import Case, Score, Scorer
 from engine.times import HOUR
 from streams.demo.shop import Ledger
 from streams.trial.strategies import LikelyBuyers, Oracle, SendAlways, claiming
@@ -28,8 +28,8 @@ def a_question(fatigue: float = 0.0) -> Case:
     return a_case("u-1", profile, a_trigger(), campaign, FORCE, NOW)
 
 
-def weighed(case: Case, scorer: object) -> Weighed:
-    return weigh(case, replace(FORCE, scorer=scorer))  # type: ignore[arg-type]
+def weighed(case: Case, scorer: Scorer) -> Weighed:
+    return weigh(case, replace(FORCE, scorer=scorer))
 
 
 @dataclass

@@ -10,6 +10,7 @@ from msgspec import structs
 from engine import decisions
 from engine.errors import Refused
 from engine.times import DAY
+from streams.demo.files import HOLDOUT
 from streams.demo.shop import Shop
 from streams.demo.worlds import WORLDS
 from streams.trial import run as trials
@@ -80,7 +81,7 @@ def test_a_shop_that_explores_tries_every_channel_and_the_shipped_one_as_its_fil
     assert as_shipped.policy.exploration == shipped.policy.exploration
     assert explored.policy.exploration.share == 0.3
     assert set(explored.policy.exploration.channels) == set(shipped.policy.channels)
-    assert explored.policy.holdout.share == as_shipped.policy.holdout.share == trials.HOLDOUT
+    assert explored.policy.holdout.share == as_shipped.policy.holdout.share == HOLDOUT
 
 
 # --- the fork -----------------------------------------------------------------------------------
