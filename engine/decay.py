@@ -45,4 +45,5 @@ def decayed(value: float, elapsed: int, half_life: int) -> float:
     scaled = rest * _FINE
     cell, residue = divmod(scaled, half_life)
     factor = _COARSE[cell >> _BITS] * _FINER[cell & (_SIZE - 1)]
-    return value * factor * (1.0 - _SLOPE * (residue / half_life)) * _whole(halvings)
+    left = value * factor * (1.0 - _SLOPE * (residue / half_life))
+    return left * _whole(halvings) if halvings else left

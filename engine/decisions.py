@@ -303,7 +303,7 @@ def judge(weighed: Weighed, addresses: Addresses, force: InForce, *, outranked: 
         reason = "explored_none" if choice.explored else "not_worth_it"
         return Verdict("suppress", reason, choice=choice)
     try:
-        action, encoded = _action(case, choice.channel, addresses, force)
+        action, encoded = an_action(case, choice.channel, addresses, force)
     except TemplateFailed:
         return Verdict("suppress", "template_failed", channel=choice.channel, choice=choice)
     if in_holdout(case.policy, case.user_id):
@@ -441,7 +441,10 @@ def _told(trigger: Trigger) -> DecisionTrigger:
 # --- the action ---------------------------------------------------------------------------------
 
 
-def _action(case: Case, channel: str, addresses: Addresses, force: InForce) -> tuple[Action, bytes]:
+def an_action(
+    case: Case, channel: str, addresses: Addresses, force: InForce
+) -> tuple[Action, bytes]:
+    """Return what the channel is to carry, also as bytes; raises TemplateFailed."""
     items = force.triggers[case.trigger.kind].items(case.profile, case.trigger)
     content = force.renderer.render(case, channel, items)
     address, _ = addresses.by_channel.get(channel, ("", 0))
@@ -521,6 +524,7 @@ __all__ = [
     "Verdict",
     "Weighed",
     "a_case",
+    "an_action",
     "choose",
     "closing",
     "decode",

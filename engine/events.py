@@ -29,7 +29,7 @@ OutcomeType = Literal[
 ]
 
 
-class Position(Struct, frozen=True, array_like=True):
+class Position(Struct, frozen=True, array_like=True, gc=False):
     """Where in a source a record came from; compared lexicographically within its source.
 
     ``ordinal`` counts the records made from one source record.
@@ -42,7 +42,7 @@ class Position(Struct, frozen=True, array_like=True):
     ordinal: int = 0
 
 
-class Line(Struct, array_like=True, omit_defaults=True):
+class Line(Struct, array_like=True, omit_defaults=True, gc=False):
     """One product in a cart or an order; ``price`` is per unit, in ``currency``."""
 
     product_id: str
@@ -52,7 +52,7 @@ class Line(Struct, array_like=True, omit_defaults=True):
     currency: str = ""
 
 
-class UserEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+class UserEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     """What every event of a user carries. ``history``: imported, never arms."""
 
     event_id: str

@@ -157,6 +157,10 @@ class MemoryClaims:
         begun = self._begun.get((partition, channel), {})
         return [HandOver(*entry) for entry in sorted(begun.items())]
 
+    async def claimed(self, partition: int, action_id: str) -> bool:
+        """Return whether an action is claimed."""
+        return self._claimed.get((partition, action_id), 0) > self._clock()
+
 
 class MemoryArtefacts:
     """The reference of the port Artefacts: files by hash, and a function that compiles them."""

@@ -106,7 +106,7 @@ async def take(store: Store, partition: int, head: Head, chunk: Chunk, force: In
 
     Reads from the store, writes nothing; ``head`` is not changed. Raises Unavailable.
     """
-    step = _Step(head, chunk, force)
+    step = Step(head, chunk, force)
     first = chunk.records[0][1] if chunk.records else None
     if isinstance(first, SettingsRecord):
         step.settings(first)
@@ -118,14 +118,14 @@ async def take(store: Store, partition: int, head: Head, chunk: Chunk, force: In
     else:
         fresh = step.fresh_events()
         users = list(dict.fromkeys(event.user_id for _, event in fresh))
-        telling = {e.user_id for _, e in fresh if isinstance(e, Identified | Erased)}
+        telling = {event.user_id for _, event in fresh if _tells_addresses(event)}
         await step.load(store, partition, users, telling)
         step.events(fresh)
     return Taken(step.commit(), step.report)
 
 
 @dataclass(slots=True)
-class _User:
+class Loaded:
     """One loaded user and what was stored of her, to write only what changed."""
 
     profile: Profile
@@ -136,14 +136,27 @@ class _User:
 
 
 @dataclass(slots=True)
-class _Step:
+class Ranking:
+    """The weighed candidates of one user, and which could have spoken before another did."""
+
+    ranked: list[tuple[Trigger, decisions.Weighed]]
+    could_speak: set[tuple[str, str, str]]
+    spoke: bool = False
+
+    def could_have(self, trigger: Trigger, weighed: decisions.Weighed) -> bool:
+        """Return whether it may not speak now, and could have before."""
+        return not weighed.eligible and trigger.identity in self.could_speak
+
+
+@dataclass(slots=True)
+class Step:
     """The pure work on one chunk."""
 
     head: Head
     chunk: Chunk
     force: InForce
     report: Report = field(default_factory=Report)
-    users: dict[str, _User] = field(default_factory=dict)
+    users: dict[str, Loaded] = field(default_factory=dict)
     outbox: list[Outgoing] = field(default_factory=list)
     after: Head = field(init=False)
     offset: int = 0
@@ -171,7 +184,7 @@ class _Step:
             packed, addresses = stored[user]
             profile = decode_profile(packed) if packed is not None else Profile()
             known = decode_addresses(addresses) if addresses is not None else Addresses()
-            self.users[user] = _User(profile, known, profile.wake, user in telling)
+            self.users[user] = Loaded(profile, known, profile.wake, user in telling)
 
     def commit(self) -> Commit:
         """Gather what changed."""
@@ -316,16 +329,21 @@ class _Step:
             profile = user.profile
             profile.wake = min((trigger.wake_at for trigger in profile.triggers), default=0)
 
-    def _decide(self, name: str, user: _User, now: int, policy: Policy) -> None:
+    def _decide(self, name: str, user: Loaded, now: int, policy: Policy) -> None:
         """Best first: decide, fold the decision itself, judge the next against what is left."""
         waiting = self._candidates(name, user.profile, now, policy)
         ranked = self._weigh(waiting, name, user.profile, now, policy)
         could_speak = {trigger.identity for trigger, weighed in ranked if weighed.eligible}
-        spoke = False
+        self._best_first(name, user, now, policy, Ranking(ranked, could_speak))
+
+    def _best_first(
+        self, name: str, user: Loaded, now: int, policy: Policy, ranking: Ranking
+    ) -> None:
+        ranked, spoke = ranking.ranked, ranking.spoke
         while ranked:
-            ranked.sort(key=_rank)
+            ranked.sort(key=rank)
             trigger, weighed = ranked.pop(0)
-            outranked = spoke and not weighed.eligible and trigger.identity in could_speak
+            outranked = spoke and ranking.could_have(trigger, weighed)
             if self._conclude(user, trigger, weighed, outranked=outranked):
                 spoke = True
                 left = [trigger for trigger, _ in ranked]
@@ -336,10 +354,8 @@ class _Step:
         if not any(trigger.wake_at <= now for trigger in profile.triggers):
             return []  # the index is lazy: she was looked at too early, and sleeps again
         holding = []
-        for trigger in [t for t in profile.triggers if _in_window(t, now, policy)]:
-            if not trigger.attempt:
-                self.report.due[trigger.campaign] += 1
-                self.report.lateness.append(max(0, now - trigger.due_at))
+        for trigger in [t for t in profile.triggers if in_window(t, now, policy)]:
+            self._became_due(trigger, now)
             ended, outcome = self._ended(profile, trigger, policy)
             if ended is None:
                 holding.append(trigger)
@@ -351,6 +367,11 @@ class _Step:
                 )
             )
         return holding
+
+    def _became_due(self, trigger: Trigger, now: int) -> None:
+        if not trigger.attempt:
+            self.report.due[trigger.campaign] += 1
+            self.report.lateness.append(max(0, now - trigger.due_at))
 
     def _ended(
         self, profile: Profile, trigger: Trigger, policy: Policy
@@ -371,13 +392,11 @@ class _Step:
         return weighed
 
     def _conclude(
-        self, user: _User, trigger: Trigger, weighed: decisions.Weighed, *, outranked: bool
+        self, user: Loaded, trigger: Trigger, weighed: decisions.Weighed, *, outranked: bool
     ) -> bool:
         """Decide one candidate, write it down and fold it; return whether she was charged."""
         case, profile = weighed.case, user.profile
-        caps = self.force.count_caps(case)
-        verdict = decisions.judge(weighed, user.addresses, self.force, outranked=outranked)
-        decision = decisions.record(weighed, verdict, self.force, self._pos(), caps)
+        verdict, decision = self._made(user, weighed, outranked=outranked)
         if weighed.score is not None and weighed.score.failed:
             self.report.scoring_failures += 1
         self._decided(decision)
@@ -403,6 +422,14 @@ class _Step:
         )
         fold(profile, user.addresses, queued, self.force.memory)
         return True
+
+    def _made(
+        self, user: Loaded, weighed: decisions.Weighed, *, outranked: bool
+    ) -> tuple[decisions.Verdict, decisions.Decision]:
+        """Decide one candidate and write its record; nothing is changed."""
+        caps = self.force.count_caps(weighed.case)
+        verdict = decisions.judge(weighed, user.addresses, self.force, outranked=outranked)
+        return verdict, decisions.record(weighed, verdict, self.force, self._pos(), caps)
 
     def _spoken(self, profile: Profile, trigger: Trigger) -> None:
         """Remember that this order has had its say in this campaign, whatever was decided."""
@@ -433,15 +460,22 @@ class _Step:
         self.outbox.append(Outgoing(OutboxId(self.offset, self.ordinal), topic, key, value))
 
 
+def _tells_addresses(event: Event) -> bool:
+    """Return whether an event can change addresses: most tell zone and locale alone."""
+    return isinstance(event, Erased) or (isinstance(event, Identified) and bool(event.addresses))
+
+
 def _repeated(highest: Position | None, position: Position) -> bool:
     """Return whether a source position is at or below the highest seen of its source."""
     if highest is None:
         return False
+    if position.generation == highest.generation and position.offset != highest.offset:
+        return position.offset < highest.offset
     mine = position.generation, position.offset, position.ordinal
     return mine <= (highest.generation, highest.offset, highest.ordinal)
 
 
-def _in_window(trigger: Trigger, now: int, policy: Policy) -> bool:
+def in_window(trigger: Trigger, now: int, policy: Policy) -> bool:
     """Return whether it is due, or due so soon that it competes now; never before it settled."""
     if trigger.wake_at <= now:
         return True
@@ -449,7 +483,7 @@ def _in_window(trigger: Trigger, now: int, policy: Policy) -> bool:
     return settled and trigger.wake_at <= now + policy.arbitration_window
 
 
-def _rank(candidate: tuple[Trigger, decisions.Weighed]) -> tuple[float, float, tuple[str, ...]]:
+def rank(candidate: tuple[Trigger, decisions.Weighed]) -> tuple[float, float, tuple[str, ...]]:
     """Order candidates: largest worth first, ties to the cheaper, then by identity."""
     trigger, weighed = candidate
     leading = weighed.leading
@@ -459,4 +493,17 @@ def _rank(candidate: tuple[Trigger, decisions.Weighed]) -> tuple[float, float, t
     return -weighed.worth[leading], channels[leading].cost, trigger.identity
 
 
-__all__ = ["ACTIONS", "CHUNK", "DECISIONS", "Chunk", "Taken", "chunks", "take"]
+__all__ = [
+    "ACTIONS",
+    "CHUNK",
+    "DECISIONS",
+    "Chunk",
+    "Loaded",
+    "Ranking",
+    "Step",
+    "Taken",
+    "chunks",
+    "in_window",
+    "rank",
+    "take",
+]

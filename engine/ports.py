@@ -349,3 +349,7 @@ class Claims(Protocol):
     async def begun(self, partition: int, channel: str) -> list[HandOver]:
         """Return what was begun and never answered, in order of action id."""
         ...
+
+    async def claimed(self, partition: int, action_id: str) -> bool:
+        """Return whether an action is claimed."""
+        ...

@@ -1,7 +1,8 @@
 """What we know about one user: a versioned, packed value; changed only by ``fold``.
 
 Bounds are part of the type: where one is reached the oldest entry gives way, counted by the fold.
-Times are ms since the epoch, UTC.
+Times are ms since the epoch, UTC. Nothing in it points back, so the garbage collector need not know
+of its structs (``gc=False``): every chunk makes and forgets thousands of them.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from engine.events import Line
 from engine.times import DAY
 
 VERSION: Final = 1
+# Addresses have a version of their own: a newer form of the profile leaves them as they are.
+ADDRESSES_VERSION: Final = 1
 
 MAX_CARTS: Final = 8
 MAX_LINES: Final = 16
@@ -44,7 +47,7 @@ REFUSALS: Final = frozenset({"rejected", "expired", "cancelled", "failed"})
 PROOFS: Final = frozenset({"accepted", "delivered", "opened", "clicked", "unknown"})
 
 
-class Counters(Struct, array_like=True):
+class Counters(Struct, array_like=True, gc=False):
     """Decayed sums of :data:`COUNTED` with two half-lives, as of ``at``."""
 
     at: int = 0
@@ -52,7 +55,7 @@ class Counters(Struct, array_like=True):
     long: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(COUNTED))
 
 
-class CartLine(Struct, array_like=True):
+class CartLine(Struct, array_like=True, gc=False):
     """One product of a cart: ``changes`` are (time, quantity added or taken), newest last.
 
     Kept as changes, so that any order of arrival gives the same quantity; a change of 0 says that
@@ -80,7 +83,7 @@ class CartLine(Struct, array_like=True):
         return self.changes[-1][0]
 
 
-class Cart(Struct, array_like=True):
+class Cart(Struct, array_like=True, gc=False):
     """An open cart; ``cleared_at``: changes before it do not count any more."""
 
     cart_id: str
@@ -104,7 +107,7 @@ class Cart(Struct, array_like=True):
         return total or None
 
 
-class Order(Struct, array_like=True):
+class Order(Struct, array_like=True, gc=False):
     """One order, told by several events in any order. ``at`` 0 = its completion not yet seen.
 
     ``ended``: ids of carts it ended through their checkout.
@@ -142,7 +145,7 @@ class Order(Struct, array_like=True):
         return kept
 
 
-class Trigger(Struct, array_like=True):
+class Trigger(Struct, array_like=True, gc=False):
     """A reason to speak, armed. Its identity is (campaign, kind, key).
 
     ``armed_at`` first arming, ``edited_at`` last event, both by event time; ``told_at`` when the
@@ -167,7 +170,7 @@ class Trigger(Struct, array_like=True):
         return self.campaign, self.kind, self.key
 
 
-class Send(Struct, array_like=True):
+class Send(Struct, array_like=True, gc=False):
     """One charge to caps: ``withheld`` is "", holdout or dry_run.
 
     ``outcomes`` maps an outcome to the seconds between the charge and its first report.
@@ -189,7 +192,7 @@ class Send(Struct, array_like=True):
         return bool(told & PROOFS) or not told & REFUSALS
 
 
-class Consent(Struct, array_like=True):
+class Consent(Struct, array_like=True, gc=False):
     """The last word on one purpose and channel."""
 
     purpose: str
@@ -204,7 +207,7 @@ class Consent(Struct, array_like=True):
         return self.basis in IN_PASSING
 
 
-class Reach(Struct, array_like=True):
+class Reach(Struct, array_like=True, gc=False):
     """Whether an address is known (8-byte hash) and whether it bounced for good."""
 
     address: bytes = b""
@@ -212,7 +215,7 @@ class Reach(Struct, array_like=True):
     suppressed: bool = False
 
 
-class Profile(Struct, array_like=True):
+class Profile(Struct, array_like=True, gc=False):
     """One user. ``wake`` = earliest due time armed since the last tick looked; 0 = nothing due."""
 
     v: int = VERSION
@@ -292,10 +295,10 @@ def _last_word(known: Consent | None, word: Consent) -> Consent:
     return known
 
 
-class Addresses(Struct, array_like=True):
+class Addresses(Struct, array_like=True, gc=False):
     """Where she can be reached, by channel: (address, when told). Kept under a key of its own."""
 
-    v: int = VERSION
+    v: int = ADDRESSES_VERSION
     by_channel: dict[str, tuple[str, int]] = {}
 
 
@@ -335,7 +338,7 @@ def decode(packed: bytes, migrations: dict[int, Migration] = MIGRATIONS) -> Prof
 
 def decode_addresses(packed: bytes) -> Addresses:
     """Unpack addresses; a newer version is refused with one sentence."""
-    if packed[_ADDRESSES_VERSION_AT] != VERSION:
+    if packed[_ADDRESSES_VERSION_AT] != ADDRESSES_VERSION:
         raise Refused(_newer(packed[_ADDRESSES_VERSION_AT]))
     return _addresses.decode(packed)
 

@@ -15,6 +15,7 @@ class Report:
     due: Counter[str] = field(default_factory=Counter)
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
     actions: Counter[str] = field(default_factory=Counter)
+    recorded: Counter[str] = field(default_factory=Counter)
     lateness: list[int] = field(default_factory=list)
     scoring_failures: int = 0
     unknown_zones: int = 0
@@ -30,6 +31,7 @@ class Report:
         self.due.update(other.due)
         self.decisions.update(other.decisions)
         self.actions.update(other.actions)
+        self.recorded.update(other.recorded)
         self.lateness.extend(other.lateness)
         self.scoring_failures += other.scoring_failures
         self.unknown_zones += other.unknown_zones

@@ -9,7 +9,6 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 # One decision writes six times, most of them those of its neighbours: the tick, the due minute.
@@ -25,7 +24,7 @@ def from_iso(text: str) -> int:
     if at.tzinfo is None:
         message = f"{text!r} has no time zone"
         raise ValueError(message)
-    return (at - _EPOCH) // _MILLISECOND
+    return to_ms(at)
 
 
 def utc(ms: int) -> datetime:
@@ -35,4 +34,6 @@ def utc(ms: int) -> datetime:
 
 def to_ms(at: datetime) -> int:
     """Return the milliseconds of an aware datetime."""
-    return (at - _EPOCH) // _MILLISECOND
+    since = at - _EPOCH
+    # By hand: dividing by a timedelta costs as much as all the rest of this function.
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds // 1000

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 from engine.events import Event
 from engine.reasons import REASONS
+from engine.recorded import RESULTS
 
 PREFIX: Final = "rekindle_"
 OTHER: Final = "other"
@@ -212,6 +213,16 @@ DOUBTS_TOTAL = Metric(
     "back.",
     (Label("doubt", DOUBTS),),
 )
+RECORDED = Metric(
+    "recorded_decisions_total",
+    "counter",
+    "decisions",
+    "Decisions that the log held already when the store had fallen back, taken as recorded: this "
+    "worker would say the same, or something different; missing = it has no such trigger; extra = "
+    "it would decide one that is not recorded, and puts it off; unsaid = a message that never "
+    "reached its topic and cannot be made any more.",
+    (Label("result", RESULTS),),
+)
 OUTBOX = Metric(
     "outbox_entries", "gauge", "records", "Records committed and not yet in Kafka.", (PARTITION,)
 )
@@ -327,6 +338,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     TICKS,
     SETTINGS_RECORDS,
     DOUBTS_TOTAL,
+    RECORDED,
     OUTBOX,
     OWNED,
     HALTED,

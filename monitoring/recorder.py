@@ -68,6 +68,7 @@ class Recorder:
         self._skips = self._counters(catalogue.SKIPS, "reason")
         self._bounds = self._counters(catalogue.BOUNDS, "what")
         self._doubts = self._counters(catalogue.DOUBTS_TOTAL, "doubt")
+        self._recorded = self._counters(catalogue.RECORDED, "result")
         self._away = self._counters(catalogue.UNAVAILABLE, "service")
         self._received = self._counters(catalogue.RECEIVED, "result")
         intake, actions = self._counter(catalogue.INTAKE), self._counter(catalogue.ACTIONS)
@@ -203,6 +204,7 @@ class Recorder:
         _add(self._armed, report.armed)
         _add(self._due, report.due)
         _add(self._actions, report.actions)
+        _add(self._recorded, report.recorded)
         for (campaign, reason), count in report.decisions.items():
             self._decision(campaign, reason).inc(count)
         for late in report.lateness:

@@ -4,13 +4,13 @@ The walk starts here: records come in, :func:`engine.pipeline.take` turns them i
 store applies it or refuses, and what must leave goes through the outbox.
 """
 
-from asyncio import sleep
+from asyncio import get_running_loop, sleep
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from secrets import token_hex
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Any, Protocol
 
 import faust
@@ -21,9 +21,10 @@ from engine.decisions import Decision
 from engine.decisions import decode as decode_decision
 from engine.errors import InvalidEvent, Refused, Stale, Unavailable
 from engine.events import Record, Tick
-from engine.pipeline import ACTIONS, DECISIONS, Chunk, chunks, take
+from engine.pipeline import ACTIONS, DECISIONS, Chunk, Taken, chunks, take
 from engine.policy import Settings
 from engine.ports import Artefacts, Head, InForce, OutboxId, Outgoing, Store
+from engine.recorded import take_recorded
 from engine.report import Report
 from engine.times import from_iso
 from streams.log import codec
@@ -31,7 +32,8 @@ from streams.log.dead_letters import DeadLetters
 from streams.log.outbox import Outbox
 from streams.log.producer import Producer
 from streams.log.reader import Bounds, Reader
-from streams.log.source import Source, went_back
+from streams.log.recorded import Past, look_back
+from streams.log.source import Source, place, went_back
 from streams.log.topics import CHANNELS
 
 # On `events` an invalid record is our own bug: this many in a row, or this share of the last
@@ -93,6 +95,7 @@ class DecideLane:
         outputs = (DECISIONS, *[ACTIONS + channel for channel in CHANNELS])
         self._outbox = Outbox(parts.producer, parts.prefix, at.partition, outputs)
         self._acknowledged: OutboxId | None = None
+        self._past: Past | None = None
         self._holes = 0
         self._poison: deque[bool] = deque(maxlen=_POISON_WINDOW)
 
@@ -115,8 +118,14 @@ class DecideLane:
         self.waiting = len(waiting)
         self._acknowledged = await self._outbox.drain(waiting, self.parts.reader, bounds.end)
         self.waiting = 0
+        self._past = await self._look_back(head.offset)
         self.next_wake = await store.earliest(partition)
         self.head, self.offset = head, head.offset
+
+    async def _look_back(self, offset: int) -> Past | None:
+        """Find what is recorded beyond the state; nothing, unless the store fell back."""
+        parts, tails = self.parts, self._outbox.tails
+        return await look_back(parts.reader, parts.prefix, self.at.partition, tails, offset)
 
     async def _same_log(self, head: Head, bounds: Bounds) -> None:
         """Refuse a log that is not the one we left: re-created, cut, or emptied under us."""
@@ -149,12 +158,8 @@ class DecideLane:
             return False
         self._holes = 0
         self.taken_at = records[-1].timestamp
-        decoded = await self._read(records)
-        by_offset = {record.offset: record for record in records}
-        offsets = [offset for offset, _ in decoded]
-        cut = chunks(
-            decoded, self.offset, self.parts.chunk, lambda index: _crc(by_offset[offsets[index]])
-        )
+        decoded, readable = await self._read(records)
+        cut = chunks(decoded, self.offset, self.parts.chunk, lambda index: _crc(readable[index]))
         after = records[-1].offset + 1
         if not cut or cut[-1].after < after:  # the last ones were unreadable: consume them too
             first = cut[-1].after if cut else self.offset
@@ -167,7 +172,7 @@ class DecideLane:
         """Fold or decide, commit, and let out what must leave."""
         force = await self._in_force(self.head.settings)
         started = perf_counter()
-        taken = await take(self.parts.store, self.at.partition, self.head, chunk, force)
+        taken = await self._taken(chunk, force)
         commit = taken.commit
         commit.trim = self._acknowledged
         computed = perf_counter()
@@ -178,6 +183,8 @@ class DecideLane:
         committed = perf_counter()
         self._acknowledged = None
         self.head, self.offset = commit.head, commit.head.offset
+        if self._past is not None:
+            self._passed(self._past, taken.report)
         await self._woken(commit.wakes, chunk)
         await self._let_out(commit.outbox)
         stages = {
@@ -187,11 +194,27 @@ class DecideLane:
         }
         self.parts.watch.step(taken.report, stages, force)
 
+    async def _taken(self, chunk: Chunk, force: InForce) -> Taken:
+        """Work through one chunk; what is recorded of it is taken, and not decided again."""
+        store, partition = self.parts.store, self.at.partition
+        if self._past is None:
+            return await take(store, partition, self.head, chunk, force)
+        recorded = await self._past.upto(chunk.first, chunk.after)
+        return await take_recorded(store, partition, self.head, chunk, force, recorded)
+
+    def _passed(self, past: Past, report: Report) -> None:
+        """Count what was recorded; beyond the last of it there is nothing to look up any more."""
+        past.count(report.recorded)
+        if self.offset > past.end:
+            past.tell(place(self.at))
+            self._past = None
+
     async def _in_force(self, settings: Settings) -> InForce:
         """Return what is in force; hold the partition while an artefact is on its way."""
-        end = monotonic() + _ARTEFACT_PATIENCE
+        clock = get_running_loop().time
+        end = clock() + _ARTEFACT_PATIENCE
         while (force := self.parts.artefacts.resolve(settings)) is None:
-            if monotonic() > end:
+            if clock() > end:
                 names = (settings.campaigns, settings.templates, settings.model)
                 told = ", ".join(sha[:12] for sha in names if sha)
                 message = f"Kafka has not brought all artefacts that the settings name: {told}"
@@ -235,20 +258,33 @@ class DecideLane:
             )
             raise Refused(message)
 
-    async def _read(self, records: Sequence[ConsumerRecord]) -> list[tuple[int, Record]]:
-        decoded: list[tuple[int, Record]] = []
-        letters = []
+    async def _read(
+        self, records: Sequence[ConsumerRecord]
+    ) -> tuple[list[tuple[int, Record]], Sequence[ConsumerRecord]]:
+        """Return what could be decoded, by offset, and the records it was decoded from."""
+        try:
+            decoded = [(each.offset, _decoded(each)) for each in records]
+        except InvalidEvent:
+            return await self._read_some(records)
+        self._poison.extend(repeat(False, len(records)))
+        return decoded, records
+
+    async def _read_some(
+        self, records: Sequence[ConsumerRecord]
+    ) -> tuple[list[tuple[int, Record]], Sequence[ConsumerRecord]]:
+        """Leave out what cannot be decoded; it goes to the dead letters."""
+        decoded, readable, letters = [], [], []
         for record in records:
             try:
-                read = codec.read_at(record.value or b"", record.timestamp)
-                decoded.append((record.offset, read))
+                decoded.append((record.offset, _decoded(record)))
+                readable.append(record)
             except InvalidEvent as error:
                 letters.append((record, error))
-            self._poison.append(bool(letters) and letters[-1][0] is record)
-        if letters:
-            await self.parts.dead_letters.write(letters)
-            self._too_many()
-        return decoded
+        refused = {record.offset for record, _ in letters}
+        self._poison.extend(record.offset in refused for record in records)
+        await self.parts.dead_letters.write(letters)
+        self._too_many()
+        return decoded, readable
 
     def _too_many(self) -> None:
         last = list(self._poison)[-_POISON_RUN:]
@@ -262,6 +298,10 @@ class DecideLane:
 
     async def leave(self) -> None:
         """Nothing is left in flight: every step awaits its acknowledgements."""
+
+
+def _decoded(record: ConsumerRecord) -> Record:
+    return codec.read_at(record.value or b"", record.timestamp)
 
 
 def _crc(record: ConsumerRecord) -> int:

@@ -21,7 +21,7 @@ from streams.log import codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.producer import Producer, Record
 from streams.log.reader import Bounds, Reader
-from streams.log.source import Source, went_back
+from streams.log.source import Gaps, Source, went_back
 from streams.log.topics import EVENTS, partition_of
 from streams.state.lanes import IntakeLanes, LaneState
 
@@ -57,6 +57,7 @@ class IntakeLane:
         self.state = LaneState(generation=0, offset=0, crc=0)
         self.forwarded_at: int | None = None
         self.told: int | None = None
+        self._gaps = Gaps(at, parts.reader)
 
     async def enter(self) -> None:
         """Go on where the lane stood, in the log it stood in."""
@@ -85,9 +86,16 @@ class IntakeLane:
             raise Refused(message)
 
     async def step(self, records: Sequence[ConsumerRecord]) -> bool:
-        """Forward records and wait until every partition of ``events`` has acknowledged."""
+        """Forward records and wait until every partition of ``events`` has acknowledged.
+
+        False = they begin beyond ``offset``.
+        """
         if records[0].offset < self.offset:
             raise went_back(self.at, self.offset, records[0].offset)
+        if records[0].offset > self.offset and not await self._gaps.crossed(
+            self.offset, records[0].offset
+        ):
+            return False
         runs, letters = await self._parse(records)
         writing = [
             self.parts.producer.run(self.parts.prefix + EVENTS, partition, run)

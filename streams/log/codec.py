@@ -41,9 +41,9 @@ def read_at(value: bytes, appended_at: int) -> Record:
     (``limit`` 0) carry the time of their source and are taken as they are.
     """
     record = read(value)
-    far = isinstance(record, Tick) and abs(record.now - appended_at) > TICK_TOLERANCE
-    if isinstance(record, Tick) and record.limit and far:
-        return Tick(now=0, limit=record.limit, origin=record.origin)
+    if isinstance(record, Tick) and record.limit:
+        far = abs(record.now - appended_at) > TICK_TOLERANCE
+        return Tick(now=0, limit=record.limit, origin=record.origin) if far else record
     return record
 
 

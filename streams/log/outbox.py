@@ -4,7 +4,7 @@ Named by the position of its cause, so that a new owner can tell from the tail o
 is already there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from engine.actions import decode as decode_action
 from engine.errors import Refused
@@ -28,6 +28,11 @@ class Outbox:
         self._partition = partition
         self._topics = topics
         self._tails: dict[str, OutboxId | None] = {}
+
+    @property
+    def tails(self) -> Mapping[str, OutboxId | None]:
+        """Return the last position each output topic held when we came, None = it held nothing."""
+        return self._tails
 
     async def publish(self, entries: Sequence[Outgoing]) -> OutboxId | None:
         """Write what the log does not hold yet, decisions before actions.

@@ -113,6 +113,13 @@ class Reader:
     async def whole(self, topic: str, partition: int = 0) -> AsyncIterator[ConsumerRecord]:
         """Yield what a partition holds now, first to last; raises Unavailable."""
         bounds = await self.bounds(topic, partition)
+        async for record in self.span(topic, partition, bounds):
+            yield record
+
+    async def span(
+        self, topic: str, partition: int, bounds: Bounds
+    ) -> AsyncIterator[ConsumerRecord]:
+        """Yield the records of a partition within ``bounds``, in order; raises Unavailable."""
         offset = bounds.begin
         while offset < bounds.end:
             async with self._one:

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Protocol
 
 import faust
@@ -26,6 +25,7 @@ from aiokafka.errors import (
 )
 
 from engine.errors import Fenced, Refused, Stale, Unavailable
+from streams.log.reader import Reader
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,22 @@ class Group:
     rebalance_timeout: int = 20_000
 
 
+def make_consumer(group: Group) -> AIOKafkaConsumer:
+    """Return the consumer of a group; nothing is connected before it starts."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=group.bootstrap,
+        group_id=group.name,
+        group_instance_id=group.instance,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=group.session_timeout,
+        heartbeat_interval_ms=group.heartbeat,
+        rebalance_timeout_ms=group.rebalance_timeout,
+        fetch_max_wait_ms=group.fetch_wait,
+        metadata_max_age_ms=_METADATA,
+    )
+
+
 class Owned:
     """One partition this process owns: its lane, and whether a chunk of it is in flight."""
 
@@ -118,6 +134,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         make_lane: Callable[[TopicPartition], Lane],
         on_unavailable: Callable[[str], None] = lambda _: None,
         on_doubt: Callable[[str], None] = lambda _: None,
+        make_consumer: Callable[[Group], AIOKafkaConsumer] = make_consumer,
     ) -> None:
         """``make_lane`` makes the lane of a partition when it is assigned.
 
@@ -130,6 +147,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         self.make_lane = make_lane
         self.on_unavailable = on_unavailable
         self.on_doubt = on_doubt
+        self.make_consumer = make_consumer
         self.channel: Any = app.channel(maxsize=0)  # bounded here: one chunk per partition
         self.owned: dict[TopicPartition, Owned] = {}
         self.consumer: AIOKafkaConsumer | None = None
@@ -151,19 +169,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         self.add_future(self._join())
 
     async def _join(self) -> None:
-        group = self.group
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=group.bootstrap,
-            group_id=group.name,
-            group_instance_id=group.instance,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=group.session_timeout,
-            heartbeat_interval_ms=group.heartbeat,
-            rebalance_timeout_ms=group.rebalance_timeout,
-            fetch_max_wait_ms=group.fetch_wait,
-            metadata_max_age_ms=_METADATA,
-        )
+        group, consumer = self.group, self.make_consumer(self.group)
         consumer.subscribe(self.topics, listener=self)
         while not self.should_stop:
             try:
@@ -356,9 +362,10 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         self._leaving = True
         for own in self.owned.values():
             own.gone = True
-        end = monotonic() + longest
+        clock = asyncio.get_running_loop().time
+        end = clock() + longest
         # Polled, because lanes end in many places and this is rare.
-        while any(own.working for own in self.owned.values()) and monotonic() < end:  # noqa: ASYNC110
+        while any(own.working for own in self.owned.values()) and clock() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         for own in self.owned.values():
             await own.lane.leave()
@@ -459,6 +466,32 @@ def went_back(at: TopicPartition, offset: int, found: int) -> Stale:
     Kafka does that when the topic was created anew under us: entering again finds out.
     """
     return Stale(f"{place(at)} goes on at {found}, and stood at {offset}")
+
+
+class Gaps:
+    """Tells a jump of the consumer from a gap of the log, such as a transaction leaves."""
+
+    def __init__(self, at: TopicPartition, reader: Reader) -> None:
+        """Nothing was jumped over yet."""
+        self._at = at
+        self._reader = reader
+        self._asked: int | None = None
+
+    async def crossed(self, offset: int, found: int) -> bool:
+        """Return whether a lane at ``offset`` may go on at ``found`` beyond it.
+
+        The first time it may not: asked again from ``offset``, Kafka brings what was jumped over.
+        Raises Stale when retention has taken it: entering again says what that means. Raises
+        Unavailable.
+        """
+        if self._asked != offset:
+            self._asked = offset
+            return False
+        bounds = await self._reader.bounds(self._at.topic, self._at.partition)
+        if bounds.begin > offset:
+            message = f"{place(self._at)} begins at {bounds.begin}; {offset} to {found} are gone"
+            raise Stale(message)
+        return True
 
 
 def place(at: TopicPartition) -> str:

@@ -39,5 +39,9 @@ class RedisClaims:
         begun: dict[bytes, bytes] = found
         return [HandOver(name.decode(), value) for name, value in sorted(begun.items())]
 
+    async def claimed(self, partition: int, action_id: str) -> bool:
+        """Return whether an action is claimed."""
+        return bool(await self._redis.call("EXISTS", keys_of(partition).claim(action_id)))
+
 
 __all__ = ["RedisClaims"]

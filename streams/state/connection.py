@@ -1,11 +1,13 @@
-"""The connection to Redis: one pool for the process, no blind retries, one word for "away"."""
+"""The connection to Redis: one pool a server, no blind retries, one word for "away"."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import hiredis
 from redis import exceptions
@@ -15,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from engine.errors import Refused, Unavailable
+from streams.state.cluster import SLOTS, Cluster, Node
 
 # A commit of 500 users holds the server 2 to 4 ms; what takes 2 s is away.
 TIMEOUT: Final = 2.0
@@ -35,6 +38,13 @@ _AWAY: Final = (
     "NOREPLICAS",
 )
 
+# Keys looked at per SCAN: 1 ms of the server.
+_SCANNED: Final = 2_000
+# What makes the scheme of a URL that of a cluster.
+_CLUSTER: Final = "+cluster"
+# Commands of ours whose first argument is no key.
+_KEYLESS: Final = frozenset({"INFO", "TIME", "PING", "CONFIG GET", "DBSIZE"})
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,7 +64,7 @@ class Script:
 
 
 class RedisConnection:
-    """Sends commands, each at most once.
+    """Sends commands, each at most once, to one Redis or to the nodes of a cluster.
 
     A command is never sent again by itself: redis-py would do so ten times by default, and an
     INCR under a stalled server then counts twice.
@@ -63,38 +73,109 @@ class RedisConnection:
     def __init__(self, url: str, timeout: float = TIMEOUT) -> None:
         """Nothing is opened before the first command; ``timeout`` in s, per read or write.
 
-        Raises Refused for a URL that is none.
+        ``url``: ``redis+cluster://host:port,host:port`` is a cluster. Raises Refused for a URL
+        that is none.
         """
+        self._timeout = timeout
+        self._client: Redis | None = None
+        self._cluster: Cluster | None = None
         try:
-            pool = ConnectionPool.from_url(
-                url,
-                retry=Retry(NoBackoff(), 0),
-                retry_on_error=[],
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                socket_read_size=_READ_SIZE,
-                protocol=2,
-                max_connections=_MOST,
-            )
+            if _CLUSTER in url.partition("://")[0]:
+                self._cluster = self._of_cluster(url)
+            else:
+                self._client = self._open(url)
         except ValueError as wrong:
-            message = f"REKINDLE_REDIS is no Redis URL ({wrong}): write redis://host:6379/0."
+            message = (
+                f"REKINDLE_REDIS is no Redis URL ({wrong}): write redis://host:6379/0, or "
+                "redis+cluster://host:6379,host:6380 for a cluster."
+            )
             raise Refused(message) from None
+
+    @property
+    def clustered(self) -> bool:
+        """Return whether this is a cluster."""
+        return self._cluster is not None
+
+    def _open(self, url: str) -> Redis:
+        pool = ConnectionPool.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_error=[],
+            socket_timeout=self._timeout,
+            socket_connect_timeout=self._timeout,
+            socket_read_size=_READ_SIZE,
+            protocol=2,
+            max_connections=_MOST,
+        )
         pool.connection_class = _KINDS[pool.connection_class]
-        self._client = Redis(connection_pool=pool)
+        return Redis(connection_pool=pool)
+
+    def _of_cluster(self, url: str) -> Cluster:
+        seeds = cluster_nodes(url)
+        parts = urlsplit(url)
+        scheme = parts.scheme.replace(_CLUSTER, "")
+        login, at, _ = parts.netloc.rpartition("@")
+        options = f"?{parts.query}" if parts.query else ""
+
+        def connect(node: Node) -> Redis:
+            host = f"[{node.host}]" if ":" in node.host else node.host
+            return self._open(f"{scheme}://{login}{at}{host}:{node.port}{options}")
+
+        connect(seeds[0])  # what is wrong with it is said now
+        return Cluster(seeds, connect)
 
     async def call(self, *command: bytes | str | int) -> Any:
-        """Send one command and return its answer; raises Unavailable, and then nobody knows."""
-        try:
-            # redis-py leaves this one method without annotations
-            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except exceptions.NoScriptError:
-            raise
-        except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as away:
-            raise Unavailable(f"Redis does not answer: {away}") from away
-        except exceptions.ResponseError as error:
-            if _is_away(error):
-                raise Unavailable(f"Redis refuses to work: {error}") from error
-            raise
+        """Send one command and return its answer; raises Unavailable, and then nobody knows.
+
+        In a cluster its first argument is the key that says where; all keys share its hash tag.
+        """
+        return await self._call(command, _key(command))
+
+    async def _call(self, command: Sequence[bytes | str | int], key: bytes | None) -> Any:
+        with _one_word_for_away():
+            if self._client is not None:
+                # redis-py leaves this one method without annotations
+                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+            return await self._nodes().send(command, key)
+
+    async def everywhere(self, *command: bytes | str | int) -> dict[str, Any]:
+        """Send a command without a key to every server and return the answers by host:port.
+
+        Replicas that do not answer are left out. Raises Unavailable.
+        """
+        if self._client is not None:
+            return {"": await self.call(*command)}
+        with _one_word_for_away():
+            return await self._nodes().everywhere(*command)
+
+    async def scan(self, pattern: bytes, near: bytes | None = None) -> AsyncIterator[bytes]:
+        """Yield the keys that match, some perhaps twice; raises Unavailable.
+
+        ``near``: a key on whose server alone to look; None = every server.
+        """
+        if self._client is not None:
+            servers: list[Redis] = [self._client]
+        else:
+            with _one_word_for_away():
+                servers = await self._nodes().serving(near)
+        for server in servers:
+            cursor: bytes | str | int = 0
+            while True:
+                command = ("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED)
+                with _one_word_for_away():
+                    answer = await server.execute_command(*command)  # type: ignore[no-untyped-call]
+                cursor, keys = answer
+                for key in keys:
+                    yield key
+                if int(cursor) == 0:
+                    break
+
+    async def uncovered(self) -> int:
+        """Return how many slots of the cluster no node serves; raises Unavailable."""
+        if self._cluster is None:
+            return 0
+        with _one_word_for_away():
+            return SLOTS - len((await self._cluster.layout()).primaries)
 
     async def run(
         self, script: Script, keys: Sequence[bytes], arguments: Iterable[bytes | str | int]
@@ -102,19 +183,65 @@ class RedisConnection:
         """Run a script; one that Redis forgot was not run, so it is loaded and sent again."""
         command = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
         try:
-            return await self.call(*command)
+            return await self._call(command, keys[0])
         except exceptions.NoScriptError:
             _log.debug("Redis does not know the script %s; loading it", script.name)
-            await self.call("SCRIPT LOAD", script.source)
+            await self._call(("SCRIPT LOAD", script.source), keys[0])
         try:
-            return await self.call(*command)
+            return await self._call(command, keys[0])
         except exceptions.NoScriptError as lost:
             raise Unavailable(f"Redis forgot the script {script.name} twice") from lost
 
     async def close(self) -> None:
-        """Close the pool."""
-        await self._client.aclose()
-        await self._client.connection_pool.disconnect()
+        """Close the pools."""
+        if self._client is not None:
+            await self._client.aclose()
+            await self._client.connection_pool.disconnect()
+        if self._cluster is not None:
+            await self._cluster.close()
+
+    def _nodes(self) -> Cluster:
+        if self._cluster is None:
+            message = "this connection is not to a cluster"
+            raise TypeError(message)
+        return self._cluster
+
+
+def cluster_nodes(url: str) -> list[Node]:
+    """Return the nodes that ``redis+cluster://…`` names; raises ValueError saying what is wrong."""
+    parts = urlsplit(url)
+    if parts.path.strip("/") not in {"", "0"}:
+        message = "a cluster has no databases, so its URL ends with the last port"
+        raise ValueError(message)
+    nodes = []
+    for address in parts.netloc.rpartition("@")[2].split(","):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            message = "a cluster is named by host:port, several separated by commas"
+            raise ValueError(message)
+        nodes.append(Node(host.strip("[]"), int(port)))
+    return nodes
+
+
+def _key(command: Sequence[bytes | str | int]) -> bytes | None:
+    """Return the key of a command; None where it has none."""
+    if len(command) < 2 or command[0] in _KEYLESS:
+        return None
+    key = command[1]
+    return key if isinstance(key, bytes) else str(key).encode()
+
+
+@contextmanager
+def _one_word_for_away() -> Iterator[None]:
+    """Raise Unavailable for whatever ends by itself or by an operator's hand."""
+    try:
+        yield
+    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as away:
+        raise Unavailable(f"Redis does not answer: {away}") from away
+    except exceptions.ResponseError as error:
+        if _is_away(error):
+            raise Unavailable(f"Redis refuses to work: {error}") from error
+        raise
 
 
 def _is_away(error: exceptions.ResponseError) -> bool:
@@ -155,4 +282,4 @@ _KINDS: Final[dict[type, type]] = {
     SocketConnection: _PackedSocket,
 }
 
-__all__ = ["TIMEOUT", "RedisConnection", "Script"]
+__all__ = ["TIMEOUT", "RedisConnection", "Script", "cluster_nodes"]

@@ -1,4 +1,9 @@
-"""The keys in Redis, spelt once; all keys of a partition share the hash tag ``{p}``."""
+"""The keys in Redis, spelt once; all keys of a partition share the hash tag ``{p}``.
+
+One spelling for a single server and a cluster: what is kept can be moved from one to the other.
+Plain numbers spread well enough over few nodes (64 partitions: 21, 21, 22 over three, 16 each over
+four); docs/how-to/run-on-a-redis-cluster.md has the table.
+"""
 
 from functools import lru_cache
 from typing import Final
@@ -50,15 +55,18 @@ def keys_of(partition: int) -> Keys:
 
 
 def watermark(topic: str, partition: int) -> str:
-    """Return the key under which an intake lane tells how far it has come (ms)."""
-    return f"rk:intake:{topic}:{partition}:w"
+    """Return the key under which an intake lane tells how far it has come (ms).
+
+    All of a topic share one hash tag: ticks read them together.
+    """
+    return f"rk:intake:{{{topic}}}:{partition}:w"
 
 
 def lane(topic: str, partition: int) -> str:
     """Return the key of where an intake lane stands: hash g, o, crc."""
-    return f"rk:intake:{topic}:{partition}:m"
+    return f"rk:intake:{{{topic}}}:{partition}:m"
 
 
 def generation(topic: str) -> str:
     """Return the key of the generation of a source topic."""
-    return f"rk:intake:{topic}:g"
+    return f"rk:intake:{{{topic}}}:g"

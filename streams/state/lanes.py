@@ -35,11 +35,16 @@ class IntakeLanes:
         await self._redis.call("SET", keys.watermark(topic, partition), ms)
 
     async def watermarks(self, expected: Sequence[tuple[str, int]]) -> list[int | None]:
-        """Return the watermarks (ms) of these (topic, partition); None = never told."""
-        if not expected:
-            return []
-        found = await self._redis.call("MGET", *(keys.watermark(*lane) for lane in expected))
-        return [None if ms is None else int(ms) for ms in found]
+        """Return the watermarks (ms) of these (topic, partition); None = never told.
+
+        One MGET per topic, whose keys share a hash tag.
+        """
+        told: dict[tuple[str, int], int] = {}
+        for topic in dict.fromkeys(topic for topic, _ in expected):
+            asked = [lane for lane in expected if lane[0] == topic]
+            found = await self._redis.call("MGET", *(keys.watermark(*lane) for lane in asked))
+            told |= {lane: int(ms) for lane, ms in zip(asked, found, strict=True) if ms is not None}
+        return [told.get(lane) for lane in expected]
 
     async def generation(self, topic: str) -> int:
         """Return the generation of a source topic; 0 = never reset."""

@@ -177,7 +177,8 @@ def test_a_late_old_order_never_takes_over() -> None:
 
 def test_refunds_that_arrive_before_their_order_still_count() -> None:
     world = a_world()
-    world.event(Told(at=world.now + 1000, received_at=world.now).refunded())
+    refund = Told(at=world.now + 1000, received_at=world.now, numbers=world.numbers).refunded()
+    world.event(refund)
     world.event(world.told().ordered("coat"))
     days(world, 8)
 

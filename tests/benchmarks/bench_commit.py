@@ -61,10 +61,10 @@ class Through(RedisConnection):
 
     def __init__(self, url: str, call: Call) -> None:
         super().__init__(url)
-        self._call = call
+        self._sent_by = call
 
     async def call(self, *command: bytes | str | int) -> Any:
-        return await self._call(*command)
+        return await self._sent_by(*command)
 
 
 def a_commit(offset: int, users: list[str]) -> Commit:

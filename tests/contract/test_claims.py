@@ -45,6 +45,9 @@ class ClaimsContract:
         await claims.claim(P, "push", FIRST, HOUR)
         await claims.answered(P, "push", FIRST.action_id)
         assert not await claims.claim(P, "push", FIRST, HOUR)
+        assert await claims.claimed(P, FIRST.action_id)
+        assert not await claims.claimed(P, SECOND.action_id)
+        assert not await claims.claimed(P + 1, FIRST.action_id)
 
     async def test_a_refused_claim_begins_nothing(self, claims: Claims) -> None:
         await claims.claim(P, "push", FIRST, HOUR)

@@ -1,8 +1,8 @@
-"""The port Store: one suite, held by the memory twin and by Redis on both builds."""
+"""The port Store: one suite, held by the memory twin, Redis on both builds and a cluster."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,12 +13,16 @@ from engine.errors import Fenced, Refused, Stale, Unavailable
 from engine.events import Position
 from engine.memory import MemoryStore
 from engine.policy import Settings
-from engine.ports import Commit, Head, OutboxId, Outgoing, Store, Stored
+from engine.ports import Commit, HandOver, Head, OutboxId, Outgoing, Store, Stored
 from streams.state import policy
+from streams.state.claims import RedisClaims
+from streams.state.cluster import slot_of
 from streams.state.connection import RedisConnection
-from streams.state.keys import FORMAT
+from streams.state.keys import FORMAT, keys_of
+from streams.state.lanes import IntakeLanes, LaneState
 from streams.state.store import RedisStore
-from tests.support.redis_server import BINARIES, RedisServer, find_binary
+from tests.support.redis_cluster import RedisCluster
+from tests.support.redis_server import BINARIES, RedisServer, available_binaries, find_binary
 
 P = 3
 OURS, THEIRS = "token-of-ours", "token-of-theirs"
@@ -344,15 +348,10 @@ class TestRedisStore(StoreContract):
         return RedisStore(connection)
 
     async def append_behind_the_head(self, store: Store, entry: Outgoing) -> None:
-        assert isinstance(store, RedisStore)
-        fields = ("topic", entry.topic, "key", entry.key, "value", entry.value)
-        await store._redis.call("XADD", f"rk:{{{P}}}:q", "{}-{}".format(*entry.id), *fields)
+        await _append(store, entry)
 
     async def put_head_back(self, store: Store, head: Head) -> None:
-        assert isinstance(store, RedisStore)
-        positions = msgspec.msgpack.encode(head.positions)
-        fields = ("o", head.offset, "crc", head.crc, "now", head.now, "positions", positions)
-        await store._redis.call("HSET", f"rk:{{{P}}}:m", *fields)
+        await _put_back(store, head)
 
     async def test_scripts_that_redis_forgot_are_loaded_again(
         self, store: RedisStore, redis_url: str
@@ -412,6 +411,128 @@ class TestRedisStore(StoreContract):
 
         heads = [await store.head(partition) for partition in range(128)]
         assert heads == [a_head(2)] * 128
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RedisCluster]:
+    if not available_binaries():
+        pytest.skip("no redis-server: apt-get install redis-server")
+    with RedisCluster() as started:
+        yield started
+
+
+@pytest.mark.redis
+class TestRedisClusterStore(StoreContract):
+    @pytest.fixture
+    async def connection(self, cluster: RedisCluster) -> AsyncIterator[RedisConnection]:
+        for server in cluster.servers:
+            with server.client() as client:
+                client.flushall()
+                client.script_flush()
+        connection = RedisConnection(cluster.url)
+        yield connection
+        await connection.close()
+
+    @pytest.fixture
+    def store(self, connection: RedisConnection) -> RedisStore:
+        return RedisStore(connection)
+
+    async def append_behind_the_head(self, store: Store, entry: Outgoing) -> None:
+        await _append(store, entry)
+
+    async def put_head_back(self, store: Store, head: Head) -> None:
+        await _put_back(store, head)
+
+    async def test_partitions_lie_on_all_nodes_and_every_node_learns_the_scripts(
+        self, store: RedisStore, cluster: RedisCluster
+    ) -> None:
+        for partition in range(64):
+            await store.acquire(partition, OURS)
+            await store.commit(partition, OURS, a_whole_commit(0))
+
+        held = []
+        for server in cluster.servers:
+            with server.client() as client:
+                held.append(sum(1 for _ in client.scan_iter("rk:*:m")))
+        assert sorted(held) == [21, 21, 22]
+        assert [await store.head(partition) for partition in range(64)] == [a_head(1)] * 64
+
+    async def test_a_slot_that_moves_is_followed_and_nothing_runs_twice(
+        self, store: RedisStore, cluster: RedisCluster
+    ) -> None:
+        await store.acquire(P, OURS)
+        await store.commit(P, OURS, a_whole_commit(0))
+        here = cluster.primary_of(keys_of(P).meta)
+        there = next(server for server in cluster.servers if server is not here)
+
+        cluster.move_slot(slot_of(keys_of(P).meta), here, there)
+
+        await store.commit(P, OURS, a_whole_commit(1))
+        assert await store.head(P) == a_head(2)
+        assert cluster.primary_of(keys_of(P).meta) is there
+        assert (await store.acquire(P, THEIRS, OURS))[0] == a_head(2)
+
+    async def test_a_slot_half_moved_waits_and_loses_nothing(
+        self, store: RedisStore, cluster: RedisCluster
+    ) -> None:
+        await store.acquire(P, OURS)
+        await store.commit(P, OURS, a_whole_commit(0))
+        meta = keys_of(P).meta
+        here = cluster.primary_of(meta)
+        there = next(server for server in cluster.servers if server is not here)
+
+        with cluster.moving_slot(slot_of(meta), here, there) as migrate:
+            migrate([meta])
+            assert await store.head(P) == a_head(1)  # ASK: it lies there already
+            with pytest.raises(Unavailable, match="during rehashing of slot"):
+                await store.commit(P, OURS, a_whole_commit(1))
+
+        await store.commit(P, OURS, a_whole_commit(1))
+        assert await store.head(P) == a_head(2)
+
+    async def test_a_cluster_and_a_single_server_are_not_taken_for_each_other(
+        self, connection: RedisConnection, cluster: RedisCluster, own_redis: RedisServer
+    ) -> None:
+        await policy.check(connection)
+        one = RedisConnection(f"redis://127.0.0.1:{cluster.servers[0].port}/0")
+        with pytest.raises(Refused, match=r"write REKINDLE_REDIS=redis[+]cluster://host:port"):
+            await policy.check(one)
+        await one.close()
+        no_cluster = RedisConnection(f"redis+cluster://127.0.0.1:{own_redis.port}")
+        with pytest.raises(Refused, match=r"write REKINDLE_REDIS=redis://host:port/0"):
+            await policy.check(no_cluster)
+        await no_cluster.close()
+
+    async def test_every_node_must_never_evict(
+        self, connection: RedisConnection, cluster: RedisCluster
+    ) -> None:
+        with cluster.servers[2].client() as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            try:
+                with pytest.raises(Refused, match=rf":{cluster.servers[2].port} evicts keys"):
+                    await policy.check(connection)
+            finally:
+                client.config_set("maxmemory-policy", "noeviction")
+
+    async def test_intake_lanes_are_read_together(self, connection: RedisConnection) -> None:
+        lanes = IntakeLanes(connection)
+        for partition in range(8):
+            await lanes.watermark("rekindle.events.raw", partition, partition)
+        await lanes.watermark("rekindle.feedback", 3, 5)
+        await lanes.save("rekindle.feedback", 3, LaneState(0, 7, 2))
+
+        expected = [("rekindle.events.raw", partition) for partition in range(9)]
+        told = await lanes.watermarks([("rekindle.feedback", 3), *expected])
+        assert told == [5, *range(8), None]
+        assert await lanes.load("rekindle.feedback", 3) == LaneState(0, 7, 2)
+        assert await lanes.reset("rekindle.feedback") == 1
+        assert await lanes.load("rekindle.feedback", 3) is None
+
+    async def test_an_action_is_claimed_once(self, connection: RedisConnection) -> None:
+        claims = RedisClaims(connection)
+        assert await claims.claim(P, "push", HandOver("a1", b"x"), 60_000)
+        assert not await claims.claim(P, "push", HandOver("a1", b"x"), 60_000)
+        assert await claims.begun(P, "push") == [HandOver("a1", b"x")]
 
 
 @pytest.mark.redis
@@ -488,6 +609,19 @@ class TestRedisItself:
             await stranger.close()
             with redis.Redis.from_url(server.url, password="secret") as client:
                 client.config_set("requirepass", "")
+
+
+async def _append(store: Store, entry: Outgoing) -> None:
+    assert isinstance(store, RedisStore)
+    fields = ("topic", entry.topic, "key", entry.key, "value", entry.value)
+    await store._redis.call("XADD", f"rk:{{{P}}}:q", "{}-{}".format(*entry.id), *fields)
+
+
+async def _put_back(store: Store, head: Head) -> None:
+    assert isinstance(store, RedisStore)
+    positions = msgspec.msgpack.encode(head.positions)
+    fields = ("o", head.offset, "crc", head.crc, "now", head.now, "positions", positions)
+    await store._redis.call("HSET", f"rk:{{{P}}}:m", *fields)
 
 
 def _wait_until_alone(client: redis.Redis) -> None:

@@ -1,18 +1,24 @@
 """Deliver on real Kafka and Redis: an action reaches its gateway once, and its fate is told."""
 
 import asyncio
+import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
+import redis
+from aiokafka.admin import AIOKafkaAdminClient
 
 from engine import events as ev
 from engine.times import HOUR, MINUTE, SECOND
 from streams import control
 from tests.support.agreement import wait_folded
+from tests.support.kafka import RunningKafka
 from tests.support.processes import free_port
 from tests.support.receiver import Receiver
+from tests.support.redis_server import RedisServer
 from tests.support.running import Shop, shipped, wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -76,6 +82,72 @@ def test_a_webhook_hears_each_action_once_whatever_happens_on_the_way(shop: Shop
     assert not receiver.unsigned
     assert {m["action_id"]: m for m in receiver.messages.values()} == actions
     assert max(receiver.requests.values()) > 1, "nothing was ever asked again"
+
+
+def test_the_offset_of_a_hand_over_in_flight_is_not_taken_back(
+    shop: Shop, kafka: RunningKafka
+) -> None:
+    """A Redis that lost its last second knows no claim: then only the offset says it was begun."""
+    _decide(shop, {"push": _users("u", 1)})
+    port = free_port()
+    environ: Any = {
+        "REKINDLE_GATEWAY_PUSH": f"webhook:http://127.0.0.1:{port}/hook",
+        "REKINDLE_WEBHOOK_SECRET_PUSH": SECRET,
+    }
+    asked, answer = threading.Event(), threading.Event()
+
+    def slowly(_: int) -> int:
+        asked.set()
+        answer.wait(20)
+        return 202
+
+    with Receiver(port, SECRET, slowly) as receiver, shop.worker("deliver", **environ):
+        assert asked.wait(30)
+        began = time.monotonic()
+        # Workers commit where they stand twice a second.
+        wait_until(lambda: time.monotonic() - began > 1.5, "workers have committed by themselves")
+        begun = _offsets(shop, kafka)
+        answer.set()
+        wait_until(lambda: _fates(shop), "its fate is told")
+
+    assert begun == 1
+    assert len(receiver.messages) == 1
+
+
+def test_a_hand_over_that_redis_forgot_in_mid_call_is_told_as_unknown(
+    shop: Shop, a_redis: RedisServer
+) -> None:
+    """The worker died in mid-call, and Redis lost the claim: only the offset says it was begun."""
+    _decide(shop, {"sms": _users("u", 1)})
+    (action,) = _actions(shop)
+    port = free_port()
+    environ: Any = {
+        "REKINDLE_GATEWAY_SMS": f"webhook:http://127.0.0.1:{port}/hook",
+        "REKINDLE_WEBHOOK_SECRET_SMS": SECRET,
+    }
+    client = redis.Redis.from_url(a_redis.url)
+    before: dict[bytes, Any] = {key: client.dump(key) for key in client.scan_iter("rk:*")}
+    asked, answer = threading.Event(), threading.Event()
+
+    def never(_: int) -> int:
+        asked.set()
+        answer.wait(20)
+        return 202
+
+    with Receiver(port, SECRET, never):
+        worker = shop.start("deliver", **environ)
+        assert asked.wait(30)
+        worker.kill()
+        answer.set()
+    client.flushall()
+    for key, packed in before.items():
+        client.restore(key, 0, packed)
+
+    with shop.worker("deliver"):  # a file, which cannot be asked again
+        fates = wait_until(lambda: _fates(shop), "its fate is told")
+
+    assert fates == {action: {"unknown"}}
+    assert not shop.sent()
 
 
 def test_what_changed_since_the_decision_is_judged_once_more(shop: Shop) -> None:
@@ -203,6 +275,20 @@ def _fate(told: set[str]) -> str:
 def _all_told(shop: Shop, actions: dict[str, Any]) -> dict[str, set[str]] | None:
     fates = _fates(shop)
     return fates if fates.keys() >= actions.keys() else None
+
+
+def _offsets(shop: Shop, kafka: RunningKafka) -> int:
+    """Return the sum of what the group has committed on the channel push."""
+    found: list[int] = []
+
+    async def ask(admin: AIOKafkaAdminClient) -> None:
+        committed = await admin.list_consumer_group_offsets(f"{shop.prefix}deliver")
+        found.extend(
+            told.offset for at, told in committed.items() if at.topic.endswith("actions.push")
+        )
+
+    kafka.administer(ask)
+    return sum(offset for offset in found if offset > 0)
 
 
 def _reason(shop: Shop, action: str) -> str:

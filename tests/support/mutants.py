@@ -12,17 +12,18 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
-from engine import carts, decisions, fold, orders, pipeline, sends, triggers
+from engine import carts, decisions, fold, orders, pipeline, recorded, sends, triggers
 from engine.changes import NOTHING
 from engine.events import ActionQueued, Event
 from engine.memory import MemoryStore
-from engine.pipeline import _Step
+from engine.pipeline import Step
 from engine.ports import Commit
 from engine.profile import Profile
+from engine.recorded import Recorded, _Again
 from engine.times import DAY
 from rules import TRIGGERS
 from rules.guards import GUARDS
-from tests.support import world
+from tests.support import fallen, world
 
 T = TypeVar("T")
 Law = Callable[[Any], Any]
@@ -105,12 +106,12 @@ def decisions_not_folded() -> AbstractContextManager[None]:
 def all_judged_before_any_is_charged() -> AbstractContextManager[None]:
     """Candidates of one user are all judged against the profile that came in."""
 
-    def at_once(self: _Step, name: str, user: Any, now: int, policy: Any) -> None:
+    def at_once(self: Step, name: str, user: Any, now: int, policy: Any) -> None:
         waiting = self._candidates(name, user.profile, now, policy)
         for trigger, weighed in self._weigh(waiting, name, user.profile, now, policy):
             self._conclude(user, trigger, weighed, outranked=False)
 
-    return replaced(_Step, "_decide", at_once)
+    return replaced(Step, "_decide", at_once)
 
 
 def reports_forget_the_send() -> AbstractContextManager[None]:
@@ -144,18 +145,18 @@ def prices_by_arrival() -> AbstractContextManager[None]:
 
 def closings_forgotten() -> AbstractContextManager[None]:
     """What an event ends leaves no record."""
-    return replaced(_Step, "_closed", lambda self, event, trigger, reason: None)
+    return replaced(Step, "_closed", lambda self, event, trigger, reason: None)
 
 
 def decisions_not_written() -> AbstractContextManager[None]:
     """What is decided is done, and not written down."""
 
-    def only_closings(self: _Step, decision: decisions.Decision) -> None:
+    def only_closings(self: Step, decision: decisions.Decision) -> None:
         if decision.outcome == "disarm":
             original(self, decision)
 
-    original = _Step._decided
-    return replaced(_Step, "_decided", only_closings)
+    original = Step._decided
+    return replaced(Step, "_decided", only_closings)
 
 
 def decided_but_still_armed() -> AbstractContextManager[None]:
@@ -177,7 +178,7 @@ def reasons_not_rechecked() -> AbstractContextManager[None]:
     def deaf() -> Iterator[None]:
         rule = type(TRIGGERS["cart_abandonment"])
         with (
-            replaced(_Step, "_ended", lambda self, profile, trigger, policy: (None, "disarm")),
+            replaced(Step, "_ended", lambda self, profile, trigger, policy: (None, "disarm")),
             replaced(rule, "react", _only_arming(rule.react)),
         ):
             yield
@@ -222,11 +223,11 @@ _apply = MemoryStore._apply
 def ticks_move_time_back() -> AbstractContextManager[None]:
     """A tick behind ``now`` is obeyed."""
 
-    def obeys(self: _Step, tick: Any) -> bool:
+    def obeys(self: Step, tick: Any) -> bool:
         self.after.now = tick.now
         return self.force.policy is not None
 
-    return replaced(_Step, "moves_time", obeys)
+    return replaced(Step, "moves_time", obeys)
 
 
 def erasure_keeps_the_profile() -> AbstractContextManager[None]:
@@ -236,17 +237,17 @@ def erasure_keeps_the_profile() -> AbstractContextManager[None]:
 
 def withdrawal_not_heard() -> AbstractContextManager[None]:
     """A withdrawn consent is only found at the next tick."""
-    return replaced(_Step, "_opted_out", lambda self, event, profile: None)
+    return replaced(Step, "_opted_out", lambda self, event, profile: None)
 
 
 def chunk_folds_its_last_event_only() -> AbstractContextManager[None]:
     """Of several events in one chunk only the last is folded."""
 
-    def hasty(self: _Step, fresh: Sequence[tuple[int, Event]]) -> None:
+    def hasty(self: Step, fresh: Sequence[tuple[int, Event]]) -> None:
         original(self, fresh[-1:])
 
-    original = _Step.events
-    return replaced(_Step, "events", hasty)
+    original = Step.events
+    return replaced(Step, "events", hasty)
 
 
 def one_user_per_tick() -> AbstractContextManager[None]:
@@ -297,3 +298,52 @@ def outbox_not_in_the_commit() -> AbstractContextManager[None]:
 def tails_not_read() -> AbstractContextManager[None]:
     """After a crash the outbox is written whole, whatever stands in the topics."""
     return replaced(world.Lane, "_drain", world.Lane._written)
+
+
+# --- a store that fell back ---------------------------------------------------------------------
+
+
+def recorded_decisions_not_taken() -> AbstractContextManager[None]:
+    """What was decided is decided again, by whatever is in force now."""
+    return replaced(fallen.Returned, "take", world.Lane.take)
+
+
+def tails_not_kept() -> AbstractContextManager[None]:
+    """What is folded again leaves again."""
+    return replaced(fallen.Returned, "_written", world.Lane._written)
+
+
+def recorded_sends_not_charged() -> AbstractContextManager[None]:
+    """What was said before the fall does not stand in her log."""
+    return replaced(_Again, "_conclude_as", lambda self, user, decision, trigger: False)
+
+
+def recorded_messages_not_made() -> AbstractContextManager[None]:
+    """A decision had reached the log, its message had not: nobody makes it."""
+    return replaced(_Again, "_speak", lambda self, user, found, trigger: None)
+
+
+def passed_positions_decided() -> AbstractContextManager[None]:
+    """A new decision takes a position that readers have passed."""
+    return replaced(Recorded, "closed", lambda self, offset: False)
+
+
+def ended_without_a_record() -> AbstractContextManager[None]:
+    """What the rules end below the tail is gone, recorded or not."""
+    return replaced(_Again, "_put_back", lambda self, event, trigger: None)
+
+
+def the_tail_taken_for_whole() -> AbstractContextManager[None]:
+    """What of the last cause had not reached the log any more is put off."""
+    return replaced(Recorded, "closed", Recorded.knows)
+
+
+def an_episode_of_its_own() -> AbstractContextManager[None]:
+    """A recorded end does not end the trigger that stands for the same reason."""
+    original = recorded._advance
+
+    def stubborn(profile: Profile, trigger: Any, decision: Any) -> None:
+        if decision.outcome == "defer":
+            original(profile, trigger, decision)
+
+    return replaced(recorded, "_advance", stubborn)

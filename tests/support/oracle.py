@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis
 from aiokafka import ConsumerRecord
 
 from engine.memory import MemoryArtefacts, MemoryStore
@@ -16,6 +15,7 @@ from streams import in_force
 from streams.log import codec
 from streams.log.reader import position_of
 from streams.state.keys import keys_of
+from tests.support.redis_cluster import open_redis
 
 # (position, value) of the records of one topic and partition, in order
 Written = Mapping[tuple[str, int], list[tuple[OutboxId, bytes]]]
@@ -92,7 +92,7 @@ def readers_rule(entries: Sequence[tuple[OutboxId, bytes]]) -> list[tuple[Outbox
 
 def stored(url: str, partitions: int) -> Expected:
     """Return the state Redis holds, in the shape of the oracle's."""
-    client = redis.Redis.from_url(url)
+    client = open_redis(url)
     found = Expected()
     for partition in range(partitions):
         keys = keys_of(partition)

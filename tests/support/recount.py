@@ -4,142 +4,38 @@ Every checker reads a finished world (its logs and what left it) and raises Asse
 Nothing of ``rules`` is imported, and of the engine only what reads its records.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from engine import events as ev
 from engine.actions import Action
 from engine.decisions import Decision
-from engine.events import Event
-from engine.policy import Cap, Policy
+from engine.events import Record
+from engine.policy import Policy
 from engine.reasons import is_reason
-from engine.times import from_iso, utc
+from engine.times import from_iso
+from tests.support import clerk
+from tests.support.clerk import Moment, broken_cap, clock
 from tests.support.world import World
-
-_REFUSED = {"rejected", "expired", "cancelled", "failed"}
-_PROVEN = {"accepted", "delivered", "opened", "clicked", "unknown"}
-_RING = 32
-
-
-@dataclass
-class Charge:
-    """One message that counts: ours, or another system's (``decision`` None)."""
-
-    at: int
-    channel: str
-    action_id: str
-    withheld: bool = False
-    dry: bool = False
-    outcomes: set[str] = field(default_factory=set)
-
-    @property
-    def stands(self) -> bool:
-        """Return whether it was not given back."""
-        return bool(self.outcomes & _PROVEN) or not self.outcomes & _REFUSED
-
-
-@dataclass
-class Person:
-    """What a careful clerk would know of one person at one point of the log."""
-
-    charges: list[Charge] = field(default_factory=list)
-    consents: dict[str, tuple[int, bool]] = field(default_factory=dict)
-    zones: tuple[int, list[str]] = (0, [])
-    erased_at: int = 0
-    ids: list[str] = field(default_factory=list)
-
-    def hear(self, event: Event) -> None:
-        """Take one event as it lies in the log."""
-        if self.erased_at:
-            back = isinstance(event, ev.ConsentChanged) and event.granted
-            if isinstance(event, ev.Erased):
-                self.erased_at = max(self.erased_at, event.occurred_at)
-            if not back or event.occurred_at <= self.erased_at:
-                return
-        if event.event_id in self.ids[-_RING:]:
-            return
-        self.ids.append(event.event_id)
-        self.erased_at = 0
-        match event:
-            case ev.Erased():
-                ids = self.ids
-                self.__init__()  # type: ignore[misc]  # everything is forgotten
-                self.ids, self.erased_at = ids, event.occurred_at
-            case ev.SentElsewhere():
-                self.charges.append(Charge(event.occurred_at, event.channel, event.event_id))
-            case ev.Outcome():
-                self._outcome(event)
-            case ev.ConsentChanged() if event.purpose == "marketing":
-                self._consent(event.channel, event.occurred_at, event.granted)
-            case ev.Identified() if event.zones is not None:
-                if event.occurred_at >= self.zones[0]:
-                    self.zones = event.occurred_at, event.zones
-
-    def _outcome(self, event: ev.Outcome) -> None:
-        for charge in self.charges:
-            if charge.action_id == event.action_id:
-                charge.outcomes.add(event.outcome)
-        if event.outcome in ("complained", "unsubscribed", "resubscribed"):
-            granted = event.outcome == "resubscribed"
-            self._consent(event.channel, event.occurred_at, granted)
-
-    def _consent(self, channel: str, at: int, granted: bool) -> None:
-        before = self.consents.get(channel, (-1, True))
-        if (at, not granted) > (before[0], not before[1]):
-            self.consents[channel] = at, granted
-
-    def agrees(self, channel: str) -> bool:
-        """Return whether her last word that covers the channel was yes."""
-        words = [word for key, word in self.consents.items() if key in (channel, "*")]
-        return max(words, key=lambda word: (word[0], not word[1]))[1] if words else False
-
-    def homes(self, policy: Policy) -> list[str]:
-        """Return the zones she may be in."""
-        return self.zones[1] or [policy.timezone]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One decision that charged her, and the person as she stood just before it."""
-
-    decision: Decision
-    person: Person
-    at: int
 
 
 def moments(world: World) -> Iterator[Moment]:
     """Walk every log in order, and stop at each decision that spoke or was withheld."""
     for lane, log in zip(world.lanes, world.logs, strict=True):
-        made: dict[int, list[Decision]] = defaultdict(list)
-        for decision in world.decisions_of(lane):
-            made[int(decision.pos.split(".")[0])].append(decision)
-        people: dict[str, Person] = defaultdict(Person)
-        highest = -1
-        for offset, record in log:
-            if isinstance(record, ev.Tick):
-                for decision in made[offset]:
-                    person = people[decision.user_id]
-                    if decision.action_id is not None:
-                        yield Moment(decision, person, record.now)
-                        person.ids.append(decision.decision_id)
-                        person.charges.append(_charge(decision, record.now))
-            elif not isinstance(record, ev.SettingsRecord):
-                position = record.source.offset if record.source is not None else None
-                if position is None or position > highest:
-                    highest = highest if position is None else position
-                    people[record.user_id].hear(record)
+        yield from clerk.moments(_unrepeated(log), world.decisions_of(lane))
 
 
-def _charge(decision: Decision, at: int) -> Charge:
-    dry = decision.reason == "would_send_dry_run"
-    assert decision.channel is not None
-    assert decision.action_id is not None
-    return Charge(at, decision.channel, decision.action_id, decision.withheld, dry)
+def _unrepeated(log: Iterable[tuple[int, Record]]) -> Iterator[tuple[int, Record]]:
+    highest = -1
+    for offset, record in log:
+        if not isinstance(record, ev.Tick | ev.SettingsRecord) and record.source is not None:
+            if record.source.offset <= highest:
+                continue
+            highest = record.source.offset
+        yield offset, record
 
 
 Result = tuple[dict[str, bytes], list[str], list[str]]
@@ -163,24 +59,10 @@ def check_caps(world: World) -> int:
     for moment in moments(world):
         if moment.decision.user_id in policy.testers:
             continue
-        assert moment.decision.channel is not None
-        counting_dry = policy.mode == "dry_run"
-        counted = [c for c in moment.person.charges if c.stands and (counting_dry or not c.dry)]
-        for cap in policy.caps:
-            if cap.channel not in (None, moment.decision.channel):
-                continue
-            mine = [c.at for c in counted if cap.channel in (None, c.channel)]
-            for zone in moment.person.homes(policy):
-                used = sum(_within(cap, at, moment.at, zone) for at in mine)
-                assert used < cap.limit, f"{cap.name} held {used} before {moment.decision}"
+        broken = broken_cap(moment, policy)
+        assert broken is None, broken
         checked += 1
     return checked
-
-
-def _within(cap: Cap, at: int, now: int, zone: str) -> bool:
-    if cap.kind == "calendar_day":
-        return _clock(at, zone).date() == _clock(now, zone).date()
-    return now - cap.window < at <= now
 
 
 def check_consent(world: World) -> int:
@@ -202,8 +84,8 @@ def check_quiet_hours(world: World) -> int:
     for moment in moments(world):
         for zone in moment.person.homes(policy):
             for minutes in range(10):
-                clock = _clock(moment.at + minutes * 60_000, zone)
-                assert not _quiet(policy, clock), f"{clock} in {zone}: {moment.decision}"
+                wall = clock(moment.at + minutes * 60_000, zone)
+                assert not _quiet(policy, wall), f"{wall} in {zone}: {moment.decision}"
         checked += 1
     return checked
 
@@ -293,10 +175,6 @@ def _policy(world: World) -> Policy:
     return policy
 
 
-def _clock(at: int, zone: str) -> datetime:
-    return utc(at).astimezone(ZoneInfo(zone))
-
-
 def _quiet(policy: Policy, clock: datetime) -> bool:
     hours = policy.quiet_hours
     minute = clock.hour * 60 + clock.minute
@@ -307,11 +185,11 @@ def _quiet(policy: Policy, clock: datetime) -> bool:
 
 def local(at: str, zone: str) -> str:
     """Return an ISO time as its wall clock ``2026-03-04 10:00`` in a zone."""
-    clock = _clock(from_iso(at), zone)
-    return f"{clock:%Y-%m-%d %H:%M}"
+    told = clock(from_iso(at), zone)
+    return f"{told:%Y-%m-%d %H:%M}"
 
 
 def days_between(before: str, after: str, zone: str) -> timedelta:
     """Return how far apart two ISO times are on the wall clocks of a zone."""
-    first, second = _clock(from_iso(before), zone), _clock(from_iso(after), zone)
+    first, second = clock(from_iso(before), zone), clock(from_iso(after), zone)
     return second.replace(tzinfo=None) - first.replace(tzinfo=None)

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import redis
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from engine.events import Event, SettingsRecord, Tick
@@ -25,6 +24,7 @@ from streams.log.topics import create, partition_of
 from streams.settings import Deployment
 from streams.state.keys import keys_of
 from tests.support.processes import Server, free_port
+from tests.support.redis_cluster import open_redis
 
 # Fast enough to test with, slow enough for two busy cores.
 _DEADLINE = 60.0
@@ -130,7 +130,7 @@ class Shop:
 
     def folded(self) -> int:
         """Return the sum of the next offsets of all partitions, as Redis has it."""
-        client = redis.Redis.from_url(self.deployment.redis)
+        client = open_redis(self.deployment.redis)
         found = [client.hget(keys_of(p).meta.decode(), "o") for p in range(self.partitions)]
         return sum(int(offset or 0) for offset in found)
 
@@ -144,17 +144,21 @@ class Shop:
     # --- running --------------------------------------------------------------------------------
 
     @contextmanager
-    def worker(self, *only: str, ready: bool = True, **environ: str) -> Iterator["Running"]:
+    def worker(
+        self, *only: str, ready: bool = True, program: str = "streams.cli", **environ: str
+    ) -> Iterator["Running"]:
         """Run a worker process until the block ends."""
-        running = self.start(*only, ready=ready, **environ)
+        running = self.start(*only, ready=ready, program=program, **environ)
         try:
             yield running
         finally:
             running.stop()
 
-    def start(self, *only: str, ready: bool = True, **environ: str) -> "Running":
-        """Start a worker process."""
-        running = Running(self, only, environ)
+    def start(
+        self, *only: str, ready: bool = True, program: str = "streams.cli", **environ: str
+    ) -> "Running":
+        """Start a worker process; ``program``: a module in the place of the product's own."""
+        running = Running(self, only, environ, program)
         if ready:
             running.wait_ready()
         return running
@@ -163,10 +167,16 @@ class Shop:
 class Running:
     """One worker process."""
 
-    def __init__(self, shop: Shop, only: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        only: Sequence[str],
+        environ: Mapping[str, str],
+        program: str = "streams.cli",
+    ) -> None:
         self.port = free_port()
         log = shop.directory / f"worker-{self.port}.log"
-        command = [sys.executable, "-m", "streams.cli", "worker"]
+        command = [sys.executable, "-m", program, "worker"]
         command += ["--only", ",".join(only)] if only else []
         given = {name: value for name, value in os.environ.items() if "REKINDLE" not in name}
         given |= shop.environ | {"REKINDLE_HTTP": f"127.0.0.1:{self.port}"} | dict(environ)

@@ -114,12 +114,16 @@ class Lane:
 
     def commit(self, chunk: pipeline.Chunk, force: InForce) -> pipeline.Taken:
         """Take one chunk and commit it; what leaves still stands in the outbox."""
-        taken = now_done(pipeline.take(self.store, self.partition, self.head, chunk, force))
+        taken = self.take(chunk, force)
         taken.commit.trim = self.written
         now_done(self.store.commit(self.partition, self.token, taken.commit))
         self.head = taken.commit.head
         self.committed()
         return taken
+
+    def take(self, chunk: pipeline.Chunk, force: InForce) -> pipeline.Taken:
+        """Take one chunk."""
+        return now_done(pipeline.take(self.store, self.partition, self.head, chunk, force))
 
 
 def partition_of(user: str, partitions: int) -> int:
