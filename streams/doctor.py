@@ -1,6 +1,6 @@
 """Looks at all the product stands on, and says of each in one sentence whether it is well."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from time import time
 from typing import Final
 
@@ -15,7 +15,7 @@ from models.manifest import expired, unpack
 from rules import campaigns
 from rules.zones import ZONES
 from streams import campaigns_file
-from streams.log import topics
+from streams.log import keeping, topics
 from streams.log.producer import Producer
 from streams.log.reader import Reader
 from streams.settings import Deployment
@@ -25,6 +25,8 @@ from streams.state.store import RedisStore
 
 # Ticks more than 5 s away from the broker's time move nothing: half of it is a warning.
 _CLOCK_OFF: Final = 2_500
+# Of maxmemory: from here on it is a matter of days.
+_FULL: Final = 0.9
 
 
 class Finding(Struct, frozen=True):
@@ -52,8 +54,12 @@ class _Doctor:
             kafka = await self._kafka()
             yield kafka
             yield await self._topics() if kafka.ok else _unseen("topics", "Kafka")
+            for finding in await self._kept(kafka):
+                yield finding
             redis = await self._state()
             yield redis
+            for finding in await self._redis_keeps(redis):
+                yield finding
             yield await self._clock() if redis.ok else _unseen("clock", "Redis")
             if kafka.ok and redis.ok:
                 heads = await self._heads()
@@ -107,6 +113,38 @@ class _Doctor:
             return Finding("topics", ok=False, sentence=" ".join(problems))
         name = self._deployment.topic_prefix + topics.EVENTS
         return Finding("topics", ok=True, sentence=f"{name} has {self._partitions} partitions")
+
+    async def _kept(self, kafka: Finding) -> list[Finding]:
+        """Look at how long and how safely Kafka keeps the topics."""
+        about = ("retention", "copies")
+        if not kafka.ok:
+            return [_unseen(name, "Kafka") for name in about]
+        if self._deployment.embedded:
+            sentence = "not checked: the embedded broker keeps all of it while it runs"
+            return [Finding(name, ok=True, sentence=sentence) for name in about]
+        try:
+            kept = await keeping.kept(self._deployment)
+        except Unavailable as away:
+            return [Finding(name, ok=False, sentence=str(away)) for name in about]
+        return [self._retention(kept), _copies(kept)]
+
+    def _retention(self, kept: Mapping[str, keeping.Kept]) -> Finding:
+        oldest, prefix = self._deployment.oldest_backup, self._deployment.topic_prefix
+        problems = keeping.too_short(kept, prefix, oldest)
+        if problems:
+            return Finding("retention", ok=False, sentence=" ".join(problems))
+        sentence = (
+            f"every topic keeps more than {keeping.span(oldest)}, the age of the oldest backup "
+            "(REKINDLE_OLDEST_BACKUP)"
+        )
+        return Finding("retention", ok=True, sentence=sentence)
+
+    async def _redis_keeps(self, redis: Finding) -> list[Finding]:
+        """Tell whether Redis writes to disk, and how much memory it may take."""
+        if not redis.ok:
+            return [_unseen(name, "Redis") for name in ("persistence", "memory")]
+        servers = await redis_policy.servers(self._redis)
+        return [_persistence(servers), _memory(servers)]
 
     async def _state(self) -> Finding:
         try:
@@ -191,6 +229,62 @@ class _Doctor:
     def _simulated_allowed(heads: list[Head], files: dict[str, bytes]) -> bool:
         content = files.get(heads[0].settings.campaigns or "")
         return content is not None and campaigns.load(content, "campaigns").allow_simulated_model
+
+
+def _copies(kept: Mapping[str, keeping.Kept]) -> Finding:
+    problems = keeping.unsafe(kept)
+    if problems:
+        return Finding("copies", ok=False, sentence=" ".join(problems))
+    fewest = min((topic.copies for topic in kept.values()), default=0)
+    if fewest < 2:
+        sentence = "one of each record: what is lost with the broker's disk is lost"
+    else:
+        sentence = f"at least {fewest} of each record, none lost by an election"
+    return Finding("copies", ok=True, sentence=sentence)
+
+
+def _persistence(servers: Mapping[str, Mapping[str, str]]) -> Finding:
+    """Tell it, never refuse it: the log can rebuild all but the claims."""
+    without = [_named(name) for name, facts in servers.items() if facts.get("aof_enabled") != "1"]
+    failed = [
+        _named(name)
+        for name, facts in servers.items()
+        if facts.get("aof_last_write_status", "ok") != "ok"
+    ]
+    if failed:
+        sentence = f"{', '.join(failed)} cannot write the append-only file: look at its disk."
+        return Finding("persistence", ok=False, sentence=sentence)
+    if without:
+        sentence = (
+            f"{', '.join(without)} writes no append-only file, so a restart forgets which messages "
+            "were handed over and rebuilds the rest from the log; set appendonly yes to keep it"
+        )
+        return Finding("persistence", ok=True, sentence=sentence)
+    return Finding("persistence", ok=True, sentence="append-only file, written")
+
+
+def _memory(servers: Mapping[str, Mapping[str, str]]) -> Finding:
+    told, full = [], []
+    for name, facts in servers.items():
+        used, most = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
+        if most and used > _FULL * most:
+            full.append(f"{_named(name)} uses {_mib(used)} of {_mib(most)}")
+        told.append(f"{_mib(used)} of {_mib(most)}" if most else f"{_mib(used)}, no maxmemory")
+    if full:
+        sentence = (
+            f"{', '.join(full)}: raise maxmemory now, for when it is full every partition on it "
+            "stands still."
+        )
+        return Finding("memory", ok=False, sentence=sentence)
+    return Finding("memory", ok=True, sentence=f"used: {'; '.join(told)}")
+
+
+def _named(server: str) -> str:
+    return f"Redis {server}" if server else "Redis"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"
 
 
 def _paused(settings: Settings) -> str:

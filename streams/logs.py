@@ -63,9 +63,9 @@ class Calm(logging.Filter):
 def _is_refusal(record: logging.LogRecord) -> bool:
     """Return whether it is a user's mistake with a traceback: its sentence is printed at the end.
 
-    mode logs every crash with the whole trace.
+    mode logs every crash with the whole trace. Who logs with ``exc_info=False`` leaves just that.
     """
-    return record.exc_info is not None and isinstance(record.exc_info[1], Refused)
+    return isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], Refused)
 
 
 def set_up(stream: TextIO = sys.stderr) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec import Struct
 
 from engine.errors import Refused
-from engine.times import HOUR, MINUTE, SECOND
+from engine.times import DAY, HOUR, MINUTE, SECOND
 
 PREFIX: Final = "REKINDLE_"
 # Names of the test suite (TEST_KAFKA, TEST_DATA ...): allowed, and none of our business.
@@ -56,6 +56,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     fetch_linger: int
     fetch_wait: int
     embedded: bool
+    oldest_backup: int
     operator_token: str | None
     gateways: dict[str, Gateway]
     webhook_secrets: dict[str, str]
@@ -133,8 +134,18 @@ def _http(text: str, _: Mapping[str, Any]) -> str:
 
 
 def _redis(text: str, _: Mapping[str, Any]) -> str:
-    if not re.match(r"(rediss?|unix)://.", text):
-        message = "write redis://host:port/db, rediss:// for TLS or unix:///path"
+    if not re.match(r"(rediss?(\+cluster)?|unix)://.", text):
+        message = (
+            "write redis://host:port/db, rediss:// for TLS, unix:///path, or "
+            "redis+cluster://host:port,host:port for a cluster"
+        )
+        raise ValueError(message)
+    scheme, rest = text.split("://", 1)
+    if scheme.endswith("+cluster"):
+        for node in rest.rpartition("@")[2].partition("?")[0].rstrip("/").split(","):
+            _address(node)
+    elif "," in rest.rpartition("@")[2]:
+        message = "several nodes are a cluster: write redis+cluster://host:port,host:port"
         raise ValueError(message)
     return text
 
@@ -195,6 +206,14 @@ def duration(text: str) -> int:
         message = "write a number with its unit: 200ms, 0.2s, 5m or 1h"
         raise ValueError(message)
     return round(float(match[1]) * _UNITS[match[2]])
+
+
+def _age(text: str, _: Mapping[str, Any]) -> int:
+    match = re.fullmatch(r"(\d+)\s*(h|d)", text.strip())
+    if match is None or int(match[1]) == 0:
+        message = "write hours or days: 12h, 7d"
+        raise ValueError(message)
+    return int(match[1]) * (HOUR if match[2] == "h" else DAY)
 
 
 def _spacing(text: str, _: Mapping[str, Any]) -> int:
@@ -364,8 +383,10 @@ SETTINGS: Final[tuple[Setting | ChannelSetting, ...]] = (
         "REDIS",
         "redis",
         "redis://127.0.0.1:6379/0",
-        "The Redis that keeps profiles; its policy must be noeviction.",
+        "The Redis that keeps profiles; its policy must be noeviction. A Redis Cluster is named by "
+        "one or more of its nodes.",
         _redis,
+        example="redis+cluster://10.0.0.1:6379,10.0.0.2:6379",
     ),
     Setting(
         "TOPIC_PREFIX",
@@ -442,6 +463,15 @@ SETTINGS: Final[tuple[Setting | ChannelSetting, ...]] = (
         "yes: the broker is the embedded one, so topics come by first use and are not checked; "
         "set by `rekindle demo` and `rekindle up`.",
         _yes_or_no,
+    ),
+    Setting(
+        "OLDEST_BACKUP",
+        "oldest_backup",
+        "1d",
+        "The age of the oldest backup of Redis you would restore, in h or d; `rekindle doctor` "
+        "holds the retention of the topics against it.",
+        _age,
+        example="7d",
     ),
     Setting(
         "OPERATOR_TOKEN",

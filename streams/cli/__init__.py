@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "resume": "streams.cli.operating:resume",
     "import": "streams.cli.operating:import_",
     "sources": "streams.cli.operating:sources",
+    "move": "streams.cli.moving:move",
     "campaigns": "streams.cli.campaigns:campaigns",
     "replay": "streams.cli.replaying:replay",
     "report": "streams.cli.reporting:report",

@@ -35,7 +35,9 @@ def settings(*, markdown: bool, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
-    """Look at Kafka, Redis, topics, clock, campaigns and model: one line each.
+    """Look at Kafka, topics, Redis, clock, campaigns and model: one line each.
+
+    Also whether Kafka keeps enough and safely enough for a restore of Redis.
 
     Exit code 1 if any is bad.
     """

@@ -94,11 +94,87 @@ def demo(
     run(days=days, shoppers=shoppers, seed=seed, world=world, keep=keep, as_json=as_json)
 
 
-@click.command(epilog=example("rekindle bench --quick --json"))
-@click.option("--quick", is_flag=True, help="A minute instead of ten, with wider margins.")
-@as_json
-def bench(*, quick: bool, as_json: bool) -> None:
-    """Measure events per second, latency and bytes per user on this machine."""
-    from streams.bench import run
+def _parts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    from streams.bench.plan import PARTS
 
-    run(quick=quick, as_json=as_json)
+    if value is None:
+        return PARTS
+    chosen = tuple(name.strip() for name in value.split(","))
+    wrong = [name for name in chosen if name not in PARTS]
+    if wrong:
+        message = f"{', '.join(wrong)}: choose among {', '.join(PARTS)}."
+        raise click.BadParameter(message)
+    return chosen
+
+
+def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    number, unit = value[:-1], value[-1:]
+    if not number.isdecimal() or not int(number) or unit not in {"s", "m", "h"}:
+        message = f"{value}: write a duration as 90s, 10m or 1h."
+        raise click.BadParameter(message)
+    return int(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+
+
+@click.command(
+    epilog=example(
+        "rekindle bench --quick --json",
+        "rekindle bench --only whole,growth --runs 5",
+        "rekindle bench --only soak --soak 10m",
+    )
+)
+@click.option("--quick", is_flag=True, help="Two minutes instead of a quarter of an hour: one run.")
+@click.option(
+    "--only",
+    callback=_parts,
+    metavar="PARTS",
+    help="Only these of whole,growth,restart,idle,soak,live,burst,door,peers.",
+)
+@click.option("--runs", type=click.IntRange(1, 99), help="Runs per case; medians are told.  [3]")
+@click.option(
+    "--events",
+    type=click.IntRange(10_000, 100_000_000),
+    help="Raw messages per run.  [50000]",
+)
+@click.option(
+    "--soak", callback=_seconds, metavar="TIME", help="How long memory is watched.  [40s]"
+)
+@click.option(
+    "--markdown",
+    type=click.Path(dir_okay=False, writable=True),
+    metavar="FILE",
+    help="Write the tables to a file as well.",
+)
+@click.option(
+    "--note",
+    default="",
+    metavar="TEXT",
+    help="Keep this with the figures: Kafka tells nobody its version.",
+)
+@as_json
+def bench(
+    *,
+    quick: bool,
+    only: tuple[str, ...],
+    runs: int | None,
+    events: int | None,
+    soak: int | None,
+    markdown: str | None,
+    note: str,
+    as_json: bool,
+) -> None:
+    """Measure the whole job, its latency and its memory on this machine.
+
+    Needs a Kafka (REKINDLE_KAFKA) and an empty Redis (REKINDLE_REDIS), never those of a shop; what
+    it makes there is taken away, however it ends. `make bench` starts both.
+    """
+    from pathlib import Path
+
+    from streams.bench import plan, run
+    from streams.logs import silent
+
+    sizes = plan.of(quick=quick, runs=runs, events=events, soak=soak)
+    told = Path(markdown) if markdown else None
+    with silent("aiokafka"):
+        run(sizes=sizes, only=only, as_json=as_json, markdown=told, note=note)

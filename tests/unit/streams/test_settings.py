@@ -1,5 +1,6 @@
 """Settings: read in one place, refused in sentences, shown without secrets."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_every_setting_can_be_written() -> None:
             "REKINDLE_FETCH_LINGER": "20ms",
             "REKINDLE_FETCH_WAIT": "5ms",
             "REKINDLE_EMBEDDED": "yes",
+            "REKINDLE_OLDEST_BACKUP": "36h",
             "REKINDLE_OPERATOR_TOKEN": "s3cret",
             "REKINDLE_GATEWAY_PUSH": "webhook:https://push.example/send",
             "REKINDLE_GATEWAY_WECHAT_WORK": "jsonl:/var/out.jsonl",
@@ -58,6 +60,7 @@ def test_every_setting_can_be_written() -> None:
     assert (deployment.http_host, deployment.http_port) == ("::1", 80)
     assert (deployment.tick_spacing, deployment.fetch_linger, deployment.fetch_wait) == (500, 20, 5)
     assert deployment.embedded
+    assert deployment.oldest_backup == 36 * 3_600_000
     assert deployment.gateway("push") == Gateway("webhook", "https://push.example/send")
     assert deployment.gateway("wechat_work") == Gateway("jsonl", "/var/out.jsonl")
     assert deployment.webhook_secret("push") == "0123456789abcdef"
@@ -166,3 +169,27 @@ def test_the_reference_page_is_the_table() -> None:
     page = (ROOT / "docs/reference/settings.md").read_text("utf-8")
 
     assert page == markdown(), "write it anew: rekindle settings --markdown"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis+cluster://a:1,b:2", "rediss+cluster://me:secret@a:1", "redis+cluster://[::1]:7/"]
+)
+def test_a_cluster_is_named_by_its_nodes(url: str) -> None:
+    deployment = Deployment.from_env({"REKINDLE_REDIS": url})
+
+    assert deployment.redis == url
+    assert "secret" not in repr(deployment)
+
+
+@pytest.mark.parametrize(
+    ("url", "mend"),
+    [
+        ("redis://a:1,b:2", "several nodes are a cluster: write redis+cluster://"),
+        ("redis+cluster://a:1,b", "write host:port"),
+        ("redis+cluster://a", "write host:port"),
+        ("cluster://a:1", "redis+cluster://host:port,host:port for a cluster"),
+    ],
+)
+def test_what_is_no_cluster_is_refused_with_how_to_write_it(url: str, mend: str) -> None:
+    with pytest.raises(Refused, match=re.escape(mend)):
+        Deployment.from_env({"REKINDLE_REDIS": url})

@@ -1,10 +1,15 @@
 """When ticks may be written: never while something that reached Kafka may be missing."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pytest
+from aiokafka import TopicPartition
 
-from streams.log.ticks import Gate
+from engine.ports import Head
+from streams.log.producer import Producer, Record
+from streams.log.ticks import Gate, Ticker
 
 NOW = 1_767_258_000_000
 LANES = [("raw", 0), ("raw", 1), ("feedback", 0)]
@@ -64,3 +69,38 @@ async def test_a_look_that_is_too_old_closes_the_gate() -> None:
 
 async def test_a_shop_of_which_nothing_is_known_yet_does_not_tick() -> None:
     assert not Gate(Told(), LANES).open_at(NOW)
+
+
+@dataclass
+class Due:
+    """An owned partition in which somebody is due."""
+
+    at: TopicPartition
+    offset: int = 0
+    head: Head = field(default_factory=Head)
+    next_wake: int | None = NOW
+    taken_at: int = NOW
+
+
+class Slow(Producer):
+    """Acknowledges nothing before ``wanted`` partitions have been written to."""
+
+    def __init__(self, wanted: int) -> None:
+        super().__init__("nowhere:1")
+        self._all = asyncio.Barrier(wanted)
+
+    async def run(self, topic: str, partition: int, records: Sequence[Record]) -> int:
+        await self._all.wait()
+        return 0
+
+
+async def test_no_partition_waits_for_the_tick_of_another_to_be_acknowledged() -> None:
+    due = [Due(TopicPartition("events", partition)) for partition in range(64)]
+    gate = Gate(Told(NOW, NOW, NOW), LANES)
+    ticker = Ticker(
+        lambda: due, lambda _: 0, gate, Slow(64), lambda: NOW, spacing=200, origin="test"
+    )
+
+    await asyncio.wait_for(ticker.write(NOW), 30)
+
+    assert ticker.written == 64
