@@ -269,12 +269,11 @@ class _Again(Step):
             own = self._own(name, user, now, ended, ranking)
             trigger = _armed(user.profile, found.decision)
             charged = self._carry_out(user, found, trigger, own)
-            if trigger is None:
-                continue
-            self._became_due(trigger, now)
+            if trigger is not None:
+                self._became_due(trigger, now)
             ended = [each for each in ended if each[0] is not trigger]
             left = [each for each, _ in ranking.ranked if each is not trigger]
-            if charged and policy is not None:
+            if charged and policy is not None:  # also for a trigger we do not have
                 ranking.spoke = True
                 ranking.ranked = self._weigh(left, name, user.profile, now, policy)
             else:
