@@ -82,6 +82,16 @@ class DeliverLane:
         await self._report(await parts.hand_overs.settle(self.gateway, partition, begun))
         await parts.claims.answered(partition, self.channel, begun.action_id)
 
+    async def _settle_of_others(self, action_id: str) -> None:
+        """Finish what a former owner claimed after we entered, and was ended before it called.
+
+        We settled all there was when we entered: without this nobody would hear of it before
+        somebody enters again.
+        """
+        for begun in await self.parts.claims.begun(self.at.partition, self.channel):
+            if begun.action_id == action_id:
+                await self._settle(begun)
+
     async def _settle_forgotten(self, before: ConsumerRecord) -> None:
         """Finish the hand-over before the offset if its claim is gone and its fate untold.
 
@@ -148,6 +158,7 @@ class DeliverLane:
         claims, partition = self.parts.claims, self.at.partition
         if not await claims.claim(partition, self.channel, proceed.hand_over, proceed.keep):
             self.parts.watch(self.channel, "claimed")
+            await self._settle_of_others(read.action.action_id)
             return
         # Before the commit and the call: the source commits where a lane stands twice a second,
         # which took the offset back in mid-call; a Redis that forgot the claim then said it twice.

@@ -7,7 +7,7 @@ stops the shop: what cannot be read goes to the dead letters with its reason.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,24 +173,30 @@ class Watermarks(faust.Service):
 
     @faust.Service.timer(1.0)
     async def _publish(self) -> None:
-        consumer = self.source.consumer
-        if consumer is None:
-            return
-        for at, own in list(self.source.owned.items()):
-            lane = own.lane
-            if not own.entered or not isinstance(lane, IntakeLane):
-                continue
-            if at not in consumer.assignment():
-                continue
-            mark = lane.watermark(consumer.highwater(at), consumer.last_poll_timestamp(at))
-            if mark is None:
-                continue
+        by_topic: dict[str, list[tuple[IntakeLane, int]]] = defaultdict(list)
+        for lane, mark in self._marks():
+            by_topic[lane.at.topic].append((lane, mark))
+        for topic, reached in by_topic.items():
             try:
-                await self.lanes.watermark(at.topic, at.partition, mark)
+                await self.lanes.tell(topic, {lane.at.partition: mark for lane, mark in reached})
             except Unavailable as error:
                 log.warning("how far intake has come is not told: %s", error)
                 return
-            lane.told = mark
+            for lane, mark in reached:
+                lane.told = mark
+
+    def _marks(self) -> Iterator[tuple[IntakeLane, int]]:
+        """Yield the lanes of this process whose watermark is known, with it (ms)."""
+        consumer = self.source.consumer
+        ours = consumer.assignment() if consumer is not None else ()
+        for at, own in self.source.owned.items():
+            if consumer is None or not own.entered or at not in ours:
+                continue
+            if isinstance(own.lane, IntakeLane):
+                lane = own.lane
+                mark = lane.watermark(consumer.highwater(at), consumer.last_poll_timestamp(at))
+                if mark is not None:
+                    yield lane, mark
 
 
 def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:

@@ -2,41 +2,139 @@
 
 import json
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 import click
 
-from streams.bench.live import Live
-from streams.bench.whole_job import WholeJob
+from engine.errors import Refused
+from streams.bench import ground, machine, plan, telling
+from streams.bench.plan import Plan
+from streams.bench.whole_job import WholeJob, grow, measure
 from streams.settings import Deployment
 
-_USERS = 100_000
-_EVENTS = 400_000
-_QUICK = 60_000
+Say = Callable[[str], None]
+Found = dict[str, Any]
+
+# Parts that stand by themselves: module with `measure(deployment, *, quick, say)`, in order.
+_ALONE: Final[Mapping[str, str]] = {
+    "live": "streams.bench.live",
+    "burst": "streams.bench.burst",
+    "door": "streams.bench.door",
+    "peers": "streams.bench.peers.side_by_side",
+}
+_OURS: Final[Mapping[str, str]] = {
+    "restart": "streams.bench.restart",
+    "idle": "streams.bench.idle",
+    "soak": "streams.bench.soak",
+}
+# What the JSON always names; None = that part was not run.
+_PROMISED: Final[Mapping[str, Any]] = {
+    "whole_job": None,
+    "ratio": None,
+    "latency_ms": None,
+    "lateness_ms": None,
+    "bytes_per_user": None,
+}
 
 
-def run(*, quick: bool, as_json: bool) -> None:
-    """Measure and print; raises Refused when Kafka or Redis cannot be used for it."""
-    say: Callable[[str], None] = _silent if as_json else _aloud
-    found = WholeJob(_deployment("whole"), _QUICK if quick else _EVENTS, _USERS).run(say)
-    # The comparison with other engines is not part of this release: see README.
-    found["ratio"] = None
-    found |= Live(_deployment("live"), seconds=8 if quick else 30).run(say)
+def run(
+    *,
+    sizes: Plan,
+    only: Sequence[str] = plan.PARTS,
+    as_json: bool = False,
+    markdown: Path | None = None,
+    note: str = "",
+) -> None:
+    """Measure the parts ``only`` names and tell; raises Refused when it must not or cannot.
+
+    ``note`` is kept with the figures; ``markdown`` is a file the tables are written to.
+    """
+    here = _place("")
+    ground.check(here)
+    began = monotonic()
+    found: Found = dict(_PROMISED)
+    found["began"] = datetime.now(UTC).isoformat(timespec="seconds")
+    found["machine"] = machine.describe(here.redis, note)
+    with _ending_in_order():
+        _measure(found, sizes, only, _aloud(began))
+    found["seconds"] = round(monotonic() - began, 1)
+    tables = _tables(found, only)
+    if markdown is not None:
+        markdown.write_text(telling.as_markdown(tables), "utf-8")
     if as_json:
         click.echo(json.dumps(found))
-        return
-    for name, figures in found.items():
-        click.echo(f"{name}: {json.dumps(figures)}")
+    else:
+        telling.on_terminal(tables)
 
 
-def _deployment(kind: str) -> Deployment:
-    prefix = f"rekindle-bench-{kind}-{os.getpid()}."
-    return Deployment.from_env(Deployment.of_child(TOPIC_PREFIX=prefix))
+def _measure(found: Found, sizes: Plan, only: Sequence[str], say: Say) -> None:
+    job = WholeJob(_place, sizes, say)
+    took: dict[str, float] = {}
+    found["seconds_by_part"] = took
+    for name in (part for part in plan.PARTS if part in only):
+        began = monotonic()
+        found |= _part(name, job, sizes, say)
+        took[name] = round(monotonic() - began, 1)
 
 
-def _silent(_: str) -> None:
-    """Say nothing: stdout holds one JSON object."""
+def _part(name: str, job: WholeJob, sizes: Plan, say: Say) -> Found:
+    if name == "whole":
+        return measure(job, sizes)
+    if name == "growth":
+        return grow(job, sizes)
+    deployment = _place(name)
+    ground.check(deployment)
+    if name in _OURS:
+        return dict(import_module(_OURS[name]).measure(deployment, sizes, say))
+    return dict(import_module(_ALONE[name]).measure(deployment, quick=sizes.quick, say=say))
 
 
-def _aloud(text: str) -> None:
-    click.echo(f"{text} …", err=True)
+def _tables(found: Found, only: Sequence[str]) -> list[telling.Table]:
+    tables = machine.tables(found)
+    if {"whole", "growth"} & set(only):
+        tables += import_module("streams.bench.whole_job").tables(found)
+    for name, module in {**_OURS, **_ALONE}.items():
+        if name in only:
+            tables += import_module(module).tables(found)
+    return tables
+
+
+def _place(name: str) -> Deployment:
+    """Return a deployment with topics of its own on the Kafka and Redis of the settings."""
+    prefix = f"rekindle-bench-{os.getpid()}-{name}."
+    return Deployment.from_env(Deployment.of_child(TOPIC_PREFIX=prefix, SOURCES=""))
+
+
+def _aloud(began: float) -> Say:
+    """Say on stderr what is going on, with the seconds since the start."""
+
+    def say(text: str) -> None:
+        click.echo(f"{monotonic() - began:5.0f} s  {text}", err=True)
+
+    return say
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM end the bench as Ctrl-C does: what it made is taken away first."""
+
+    def end(_: int, __: FrameType | None) -> NoReturn:
+        message = "The bench was told to end; what it made in Kafka and Redis is taken away."
+        raise Refused(message)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+__all__ = ["run"]

@@ -1,301 +1,307 @@
-"""The whole job under a back-log: events per second, CPU per event, bytes per user, restart.
-
-Everything is measured in one run on one machine, against the Kafka and Redis of the settings, in
-topics and under keys that are removed afterwards. Figures of two machines do not compare.
-"""
+"""The whole job, raw message to action, in several cases; each is run several times."""
 
 import asyncio
-import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
-from statistics import median
-from time import monotonic, sleep, time
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, Final
 
 import redis
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from engine.errors import Refused
-from engine.events import Tick
-from engine.times import HOUR, MINUTE, SECOND, iso
-from rules import campaigns, templates
-from streams import control
-from streams.log import codec
-from streams.log.producer import Producer, Record
-from streams.log.topics import EVENTS, RAW, connect, create, expected, partition_of
+from streams.bench import ground, memory, parts, past, stretch
+from streams.bench.hop import Case, Hop, Measured, load
+from streams.bench.plan import Plan
+from streams.bench.stretch import Stretch
+from streams.bench.telling import Table, figure
+from streams.log.topics import create
 from streams.settings import Deployment
-from streams.state.keys import keys_of
 
-PARTITIONS = 8
-_GAP = 5  # ms of shop time between two events
-_DEADLINE = 600.0
-_PORT = 6967
-_SAMPLE = 2_000
+Say = Callable[[str], None]
+Place = Callable[[str], Deployment]
+
+_HOPS: Final = ("intake", "decide")
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """One measured stretch of work: wall seconds, CPU seconds of the worker and of Redis."""
+@dataclass(slots=True)
+class Found:
+    """What the runs of one case came to."""
 
-    records: int
-    seconds: float
-    worker_cpu: float
-    redis_cpu: float
+    intake: list[Measured] = field(default_factory=list)
+    decide: list[Measured] = field(default_factory=list)
+    whole: list[Stretch] = field(default_factory=list)
+    bytes_per_user: dict[str, float] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, float]:
-        """Return rates and costs, rounded to what they are worth."""
+    def as_json(self, case: Case) -> dict[str, Any]:
+        """Return the medians."""
         return {
-            "records": self.records,
-            "events_per_second": round(self.records / self.seconds),
-            "events_per_cpu_second": round(self.records / (self.worker_cpu + self.redis_cpu)),
-            "worker_us_per_event": round(self.worker_cpu / self.records * 1e6, 1),
-            "redis_us_per_event": round(self.redis_cpu / self.records * 1e6, 1),
+            "users": case.users,
+            "partitions": case.partitions,
+            "workers": case.workers,
+            "whole_job": stretch.middle(self.whole),
+            "intake": stretch.middle([run.whole for run in self.intake]),
+            "decide": stretch.middle([run.whole for run in self.decide]),
+            "decisions": stretch.middle([run.due for run in self.decide if run.due is not None]),
+            "bytes_per_user": self.bytes_per_user,
         }
-
-
-def messages(count: int, users: int, start: int, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (time, Segment message): 72 % views, 18 % adds, 5 % orders, 5 % identifies."""
-    at = start
-    for number in range(count):
-        at += _GAP
-        lot = sha256(b"%d.%d" % (seed, number)).digest()
-        who, what, kind = (int.from_bytes(lot[i : i + 4], "big") / 2**32 for i in (0, 4, 8))
-        # Half of the events come from a tenth of the users, as in shops.
-        user = f"u{int(who * 2 * users / 10 if who < 0.5 else who * users)}"
-        product = {
-            "product_id": f"p{int(what * 5000)}",
-            "name": "Trail running shoe, men, blue",
-            "price": round(20 + what * 300, 2),
-            "currency": "CNY",
-            "quantity": 1,
-            "category": "shoes/running",
-        }
-        yield at, _message(kind, number, user, at, product)
-
-
-def _message(
-    kind: float, number: int, user: str, at: int, product: dict[str, Any]
-) -> dict[str, Any]:
-    common = {
-        "messageId": f"bench-{number}",
-        "userId": user,
-        "timestamp": iso(at),
-        "context": {"library": {"name": "analytics-node", "version": "3.1.0"}, "locale": "zh-CN"},
-    }
-    if kind >= 0.95:
-        traits = {"email": f"{user}@example.com", "email_opt_in": True, "timezone": "Asia/Shanghai"}
-        return common | {"type": "identify", "traits": traits}
-    if kind >= 0.9:
-        order = {"order_id": f"o{number}", "total": product["price"], "products": [product]}
-        return common | {"type": "track", "event": "Order Completed", "properties": order}
-    name = "Product Viewed" if kind < 0.72 else "Product Added"
-    return common | {"type": "track", "event": name, "properties": product}
 
 
 class WholeJob:
-    """One run against one deployment."""
+    """Runs cases, each only once however many parts ask for it."""
 
-    def __init__(self, deployment: Deployment, events: int, users: int) -> None:
-        """``events`` raw messages of ``users`` users."""
-        self.deployment = deployment
-        self.events = events
-        self.users = users
-        self.redis = redis.Redis.from_url(deployment.redis)
-        self.start = int(time() * SECOND) - 2 * HOUR
+    def __init__(self, place: Place, plan: Plan, say: Say) -> None:
+        """``place`` gives a deployment with topics of its own, ``name`` among them."""
+        self._place = place
+        self._plan = plan
+        self._say = say
+        self._past: past.Past | None = None
+        self._found: dict[Case, Found] = {}
+        # Topics are never named twice: Kafka goes on deleting after it has said that they are gone.
+        self._serial = count()
 
-    def run(self, say: Any) -> dict[str, Any]:
-        """Measure everything and return it as JSON."""
-        asyncio.run(self._prepare())
+    @property
+    def past(self) -> past.Past:
+        """Return the people whose lives everybody in Redis starts with."""
+        if self._past is None:
+            self._say("people who live three weeks in memory, and a model that learns from them")
+            self._past = past.live(self._plan.people)
+        return self._past
+
+    def of(self, case: Case) -> Found:
+        """Return what a case came to."""
+        if case not in self._found:
+            self._found[case] = self._measure(case)
+        return self._found[case]
+
+    def _measure(self, case: Case) -> Found:
+        found = Found()
+        with self._loaded(case) as raw:
+            for number in range(self._plan.runs):
+                self._say(f"{case}: run {number + 1} of {self._plan.runs}")
+                place = self._place(f"run-{next(self._serial)}")
+                self._run(_reading(place, raw), case, found)
+        return found
+
+    @contextmanager
+    def _loaded(self, case: Case) -> Iterator[str]:
+        """Write the raw messages once for all runs."""
+        place = self._place(f"raw-{next(self._serial)}")
         try:
-            say("loading")
-            asyncio.run(self._load())
-            say("intake: raw messages to events")
-            intake = self._stretch("intake", self.events, self._forwarded)
-            say("decide: events to decisions and actions")
-            asyncio.run(self._ticks())
-            decide = self._stretch("decide", asyncio.run(self._end(EVENTS)), self._folded)
-            say("restart after kill -9")
-            restart = self._restart()
-            sizes = self._sizes()
+            self._say(f"{case}: {case.events:,} raw messages")
+            asyncio.run(create(place, case.partitions, 1))
+            topic = place.sources[0].topic
+            asyncio.run(load(place, topic, case))
+            yield topic
         finally:
-            asyncio.run(clean(self.deployment))
-        both = Stretch(
-            self.events,
-            intake.seconds + decide.seconds,
-            intake.worker_cpu + decide.worker_cpu,
-            intake.redis_cpu + decide.redis_cpu,
-        )
-        return {
-            "whole_job": both.as_json(),
-            "intake": intake.as_json(),
-            "decide": decide.as_json(),
-            "bytes_per_user": sizes,
-            "restart_seconds": restart,
-        }
+            asyncio.run(ground.clean(place))
 
-    # --- preparing ------------------------------------------------------------------------------
-
-    async def _prepare(self) -> None:
-        text = campaigns.shipped().replace(b'mode = "dry_run"', b'mode = "live"')
-        await prepare(self.deployment, text)
-
-    async def _load(self) -> None:
-        producer, runs = Producer(self.deployment.kafka), _runs()
-        for _, message in messages(self.events, self.users, self.start, 7):
-            key = str(message["userId"]).encode()
-            value = json.dumps(message).encode()
-            runs[partition_of(key, PARTITIONS)].append(Record(key, value))
-        topic = self.deployment.topic_prefix + RAW
-        await asyncio.gather(*[producer.run(topic, p, run) for p, run in runs.items()])
-        await producer.stop()
-
-    async def _ticks(self) -> None:
-        """Let two hours of shop time pass, so that carts come due: loader ticks at the end."""
-        producer = Producer(self.deployment.kafka)
-        end = self.start + self.events * _GAP
-        for at in range(end, end + 2 * HOUR, 10 * MINUTE):
-            value = codec.write(Tick(now=at, origin="bench"))
-            await control.to_every_partition(producer, self.deployment, value)
-        await producer.stop()
-
-    # --- measuring ------------------------------------------------------------------------------
-
-    def _stretch(self, only: str, records: int, done: Any) -> Stretch:
-        """Run one agent until ``done`` reaches ``records``; the clock starts with the first."""
-        worker = start(self.deployment, only, clock="source")
-        try:
-            first = _wait(done, 1, worker)
-            began, cpu, before = monotonic(), _cpu(worker.pid), self._redis_cpu()
-            _wait(done, records, worker)
-            return Stretch(
-                records - first,
-                monotonic() - began,
-                _cpu(worker.pid) - cpu,
-                self._redis_cpu() - before,
-            )
-        finally:
-            worker.send_signal(signal.SIGTERM)
-            worker.wait()
-
-    def _forwarded(self) -> int:
-        return asyncio.run(self._end(EVENTS)) - PARTITIONS
-
-    def _folded(self) -> int:
-        found = [self.redis.hget(keys_of(p).meta, "o") for p in range(PARTITIONS)]
-        return sum(int(offset or 0) for offset in found)
-
-    async def _end(self, topic: str) -> int:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.deployment.kafka)
-        await consumer.start()
-        name = self.deployment.topic_prefix + topic
-        ends = await consumer.end_offsets([TopicPartition(name, p) for p in range(PARTITIONS)])
-        await consumer.stop()
-        return sum(ends.values())
-
-    def _redis_cpu(self) -> float:
-        used: Mapping[str, Any] = self.redis.info("cpu")
-        return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
-
-    def _restart(self) -> float:
-        """Kill the decide agent with -9, append ticks; time from its start until all are folded."""
-        worker = start(self.deployment, "decide", clock="source")
-        sleep(3)
-        worker.kill()
-        worker.wait()
-        asyncio.run(self._ticks())
-        wanted = asyncio.run(self._end(EVENTS))
-        began = monotonic()
-        worker = start(self.deployment, "decide", clock="source")
-        try:
-            _wait(self._folded, wanted, worker)
-            return round(monotonic() - began, 2)
-        finally:
-            worker.send_signal(signal.SIGTERM)
-            worker.wait()
-
-    def _sizes(self) -> dict[str, float]:
-        """Return packed bytes and Redis bytes per profile over a sample of users."""
-        packed, used = [], []
-        for key in _sample(self.redis.scan_iter("rk:*:u:*", count=1000)):
-            packed.append(int(self.redis.strlen(key)))
-            used.append(int(self.redis.memory_usage(key) or 0))
-        packed.sort()
-        return {
-            "median": median(packed),
-            "p99": packed[int(len(packed) * 0.99)],
-            "in_redis_median": median(used),
-        }
+    def _run(self, deployment: Deployment, case: Case, found: Found) -> None:
+        lives = self.past
+        file, model = past.campaigns_file(), lives.model
+        with (
+            ground.standing(deployment, file, case.partitions, model),
+            redis.Redis.from_url(deployment.redis) as client,
+        ):
+            before = memory.used(client)
+            past.settle(client, lives, case.users, case.partitions)
+            grown = memory.used(client) - before
+            hop = Hop(deployment, case)
+            intake = hop.intake()
+            decide = hop.decide()
+            found.intake.append(intake)
+            found.decide.append(decide)
+            hops = [(run.whole, run.records) for run in (intake, decide)]
+            if decide.due is not None:
+                hops.append((decide.due, decide.due.records))
+            found.whole.append(stretch.one_way(hops, case.events))
+            found.bytes_per_user = memory.per_user(client, case.users, case.partitions, grown)
 
 
-def _sample(keys: Iterable[bytes]) -> Iterator[bytes]:
-    for number, key in enumerate(keys):
-        if number >= _SAMPLE:
-            return
-        yield key
-
-
-def _runs() -> dict[int, list[Record]]:
-    return {partition: [] for partition in range(PARTITIONS)}
-
-
-def _wait(done: Any, wanted: int, worker: "subprocess.Popen[bytes]") -> int:
-    deadline = monotonic() + _DEADLINE
-    while monotonic() < deadline:
-        reached: int = done()
-        if reached >= wanted:
-            return reached
-        if worker.poll() is not None:
-            message = "The worker of the bench ended: its own messages stand above."
-            raise Refused(message)
-        sleep(0.05)
-    message = f"The bench waited {_DEADLINE:.0f} s for {wanted} records."
-    raise Refused(message)
-
-
-def _cpu(pid: int) -> float:
-    """Return user + system seconds of a process (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-async def prepare(deployment: Deployment, file: bytes) -> None:
-    """Create topics and put a campaigns file in force; refuses a Redis that is in use."""
-    client = redis.Redis.from_url(deployment.redis)
-    if client.exists(*[keys_of(partition).meta for partition in range(PARTITIONS)]):
-        message = (
-            "This Redis already holds rekindle's partitions: name an empty one in "
-            "REKINDLE_REDIS for the bench (a database of its own: redis://host/9)."
-        )
-        raise Refused(message)
-    await create(deployment, PARTITIONS, 1)
-    await control.apply(deployment, campaigns=file, templates=templates.artefact())
-
-
-async def clean(deployment: Deployment) -> None:
-    """Take the topics and all keys of the bench away."""
-    admin = await connect(deployment)
-    prefix = deployment.topic_prefix
-    await admin.delete_topics([prefix + topic.name for topic in expected()] + [prefix + RAW])
-    await admin.close()
-    client = redis.Redis.from_url(deployment.redis)
-    for key in client.scan_iter("rk:*", count=1000):
-        client.delete(key)
-
-
-def start(deployment: Deployment, only: str, *, clock: str) -> "subprocess.Popen[bytes]":
-    """Start a worker process of the bench."""
+def _reading(deployment: Deployment, topic: str) -> Deployment:
+    """Return a deployment that reads its raw messages from ``topic``."""
     environ = Deployment.of_child(
+        KAFKA=deployment.kafka,
+        REDIS=deployment.redis,
         TOPIC_PREFIX=deployment.topic_prefix,
-        CLOCK=clock,
-        HTTP=f"127.0.0.1:{_PORT}",
-        WORKER_ID="bench",
-        GATEWAY_EMAIL=f"jsonl:{os.devnull}",
+        SOURCES=topic,
     )
-    command = [sys.executable, "-m", "streams.cli", "worker", "--only", only]
-    return subprocess.Popen(command, env=environ)  # noqa: S603 - our own program
+    return Deployment.from_env(environ)
+
+
+# --- the two parts that are made of it ----------------------------------------------------------
+
+
+def measure(job: WholeJob, plan: Plan) -> dict[str, Any]:
+    """Measure all cases; the headline is the reference."""
+    cases = [job.of(case).as_json(case) for case in plan.cases]
+    reference = job.of(plan.reference)
+    headline = cases[0]
+    return {
+        "whole_job": headline["whole_job"],
+        "intake": headline["intake"],
+        "decide": headline["decide"],
+        "decisions": headline["decisions"],
+        "parts": {
+            "intake": _parts(reference.intake),
+            "decide": _parts(reference.decide),
+        },
+        "bytes_per_user": headline["bytes_per_user"],
+        "cases": cases,
+    }
+
+
+def grow(job: WholeJob, plan: Plan) -> dict[str, Any]:
+    """Measure with more and more users, and over the quarters of a back-log of one hour."""
+    sizes = []
+    for case in plan.growing:
+        found = job.of(case)
+        decide = stretch.middle([run.whole for run in found.decide])
+        sizes.append(
+            {
+                "users": case.users,
+                "us_per_event": decide["us_per_event"],
+                "worker_us_per_event": decide["worker_us_per_event"],
+                "redis_us_per_event": decide["redis_us_per_event"],
+                "bytes_per_user": found.bytes_per_user["all_in"],
+            }
+        )
+    found = job.of(plan.reference)
+    quarters = [
+        stretch.middle([run.quarters[quarter] for run in found.decide])["us_per_event"]
+        for quarter in range(4)
+    ]
+    return {"growth": {"by_users": sizes, "backlog_quarters_us_per_event": quarters}}
+
+
+def _parts(runs: list[Measured]) -> dict[str, Any]:
+    samples: Counter[str] = Counter()
+    for run in runs:
+        samples.update(run.samples)
+    both = []
+    for run in runs:
+        all_of_it = [run.whole] if run.due is None else [run.whole, run.due]
+        both.append(replace(stretch.together(all_of_it), records=run.whole.records))
+    worker = stretch.middle(both)["worker_us_per_event"]
+    return {
+        "us_per_event": parts.per_event(samples, worker),
+        "samples": sum(samples.values()),
+        "sampling_share_of_cpu": round(max(run.sampling for run in runs), 5),
+    }
+
+
+# --- told ---------------------------------------------------------------------------------------
+
+
+def tables(found: dict[str, Any]) -> list[Table]:
+    """Return the cases, the parts, the bytes and the growth, as far as they were measured."""
+    told = []
+    if "cases" in found:
+        told += [_cases(found), _by_part(found), _bytes(found["bytes_per_user"])]
+    if "growth" in found:
+        told += _growth(found["growth"])
+    return told
+
+
+def _cases(found: dict[str, Any]) -> Table:
+    rows = []
+    for told in found["cases"]:
+        whole = told["whole_job"]
+        rows.append(
+            (
+                f"{told['users']:,}",
+                str(told["partitions"]),
+                str(told["workers"]),
+                figure(told["intake"]["us_per_event"]),
+                figure(told["decide"]["us_per_event"]),
+                figure(told["decide"]["redis_us_per_event"]),
+                figure(told["decisions"]["us_per_event"], digits=0),
+                figure(whole["us_per_event"]),
+                figure(whole["events_per_cpu_second"], digits=0),
+                figure(whole["events_per_second"], digits=0),
+            )
+        )
+    whole = found["whole_job"]
+    head = (
+        "users",
+        "part.",
+        "workers",
+        "intake",
+        "decide",
+        "Redis",
+        "each",
+        "whole",
+        "/CPU s",
+        "/s",
+    )
+    return Table(
+        "The whole job: µs of CPU per event, worker and Redis together",
+        head,
+        rows,
+        f"Medians of {whole['runs']} runs of {whole['records']:,.0f} raw messages; the first row's "
+        f"whole was {whole['us_least']:.1f} to {whole['us_most']:.1f}. intake is per raw message; "
+        "decide is per record of events while they stream, and Redis its share in it; each is one "
+        "decision for somebody who is due, with its tick and commit; whole is raw message to "
+        "action, all decisions included. /CPU s: messages per second of CPU, worker and Redis. "
+        "/s: messages per second of wall time, one after the other.",
+    )
+
+
+def _by_part(found: dict[str, Any]) -> Table:
+    both = found["parts"]
+    rows = [
+        (part, *(figure(both[hop]["us_per_event"].get(part, 0.0)) for hop in _HOPS))
+        for part in parts.ORDER
+        if any(part in both[hop]["us_per_event"] for hop in _HOPS)
+    ]
+    rows.append(("all", *(figure(sum(both[hop]["us_per_event"].values())) for hop in _HOPS)))
+    samples = " and ".join(f"{both[hop]['samples']:,}" for hop in _HOPS)
+    cost = max(both[hop]["sampling_share_of_cpu"] for hop in _HOPS)
+    return Table(
+        "Where the worker's CPU goes: µs per event by part",
+        ("part", "intake hop", "decide hop"),
+        rows,
+        "Decisions for those who are due are in the decide hop here, per record of events. "
+        f"By {samples} samples of the worker's own CPU clock, which cost {cost:.2%} of it.",
+    )
+
+
+def _bytes(sizes: dict[str, float]) -> Table:
+    rows = [
+        ("profile as packed, median", figure(sizes["packed_median"], digits=0)),
+        ("profile as packed, 99th percentile", figure(sizes["packed_p99"], digits=0)),
+        ("profile with its key, median", figure(sizes["profile_median"], digits=0)),
+        ("profile with its key, mean", figure(sizes["profile_mean"], digits=0)),
+        ("wake-up, over all users", figure(sizes["wake_up_mean"], digits=0)),
+        ("all in, mean (MEMORY USAGE)", figure(sizes["all_in"], digits=0)),
+        ("all in, mean (growth of used_memory)", figure(sizes.get("all_in_by_used_memory"))),
+        ("beside it: addresses, of those who have some", figure(sizes["address_each"], digits=0)),
+    ]
+    return Table("Bytes per user in Redis", ("what", "bytes"), rows)
+
+
+def _growth(growth: dict[str, Any]) -> list[Table]:
+    rows = [
+        (
+            f"{size['users']:,}",
+            figure(size["us_per_event"]),
+            figure(size["worker_us_per_event"]),
+            figure(size["redis_us_per_event"]),
+            figure(size["bytes_per_user"], digits=0),
+        )
+        for size in growth["by_users"]
+    ]
+    quarters = growth["backlog_quarters_us_per_event"]
+    head = ("users", "µs per event", "worker", "Redis", "bytes per user")
+    return [
+        Table("Growth: the decide hop with more users", head, rows),
+        Table(
+            "A back-log of one hour: µs per event of the decide hop, quarter by quarter",
+            ("", "first", "second", "third", "last"),
+            [("µs per event", *(figure(quarter) for quarter in quarters))],
+            "Every quarter is fifteen minutes of shop time.",
+        ),
+    ]
+
+
+__all__ = ["WholeJob", "grow", "measure", "tables"]

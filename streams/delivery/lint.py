@@ -117,6 +117,7 @@ def _unknown_names(words: Words) -> list[str]:
     used = {
         name
         for template in words.parts.values()
+        if not isinstance(template, str)
         for name in template.analyze().globals
         if name not in NAMES
     }

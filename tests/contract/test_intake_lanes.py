@@ -19,9 +19,9 @@ async def lanes(redis_url: str) -> AsyncIterator[IntakeLanes]:
 
 
 async def test_a_watermark_is_what_was_told_last(lanes: IntakeLanes) -> None:
-    await lanes.watermark(TOPIC, 0, 1_700_000_000_000)
-    await lanes.watermark(TOPIC, 0, 1_700_000_001_000)
-    await lanes.watermark("rekindle.feedback", 3, 5)
+    await lanes.tell(TOPIC, {0: 1_700_000_000_000})
+    await lanes.tell(TOPIC, {0: 1_700_000_001_000})
+    await lanes.tell("rekindle.feedback", {3: 5})
 
     expected = [("rekindle.feedback", 3), (TOPIC, 0), (TOPIC, 1)]
     assert await lanes.watermarks(expected) == [5, 1_700_000_001_000, None]

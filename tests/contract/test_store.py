@@ -517,8 +517,8 @@ class TestRedisClusterStore(StoreContract):
     async def test_intake_lanes_are_read_together(self, connection: RedisConnection) -> None:
         lanes = IntakeLanes(connection)
         for partition in range(8):
-            await lanes.watermark("rekindle.events.raw", partition, partition)
-        await lanes.watermark("rekindle.feedback", 3, 5)
+            await lanes.tell("rekindle.events.raw", {partition: partition})
+        await lanes.tell("rekindle.feedback", {3: 5})
         await lanes.save("rekindle.feedback", 3, LaneState(0, 7, 2))
 
         expected = [("rekindle.events.raw", partition) for partition in range(9)]

@@ -18,8 +18,8 @@ from tests.faults.simulation.running import (
 )
 from tests.faults.simulation.shop import plan_of
 
-# Each seed is a third of a second of CPU; a longer run is the command's.
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "40"))
+# Each seed is a fifth to a third of a second of CPU; a longer run is the command's.
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "30"))
 # Where the search for a mutant begins: shortly before what is known to show it, so that it ends
 # soon. None needs more than sixty seeds from 1 on.
 FIRST = dict.fromkeys(MUTANTS, 1) | {
@@ -58,7 +58,7 @@ def test_what_a_seed_once_showed_it_does_not_show_again(seed: int, told: str) ->
 
 @pytest.mark.parametrize("crash", ["kill", "zombie"])
 def test_two_owners_and_a_crash_at_any_turn_agree_with_the_log(crash: str) -> None:
-    total = crash_points(crash, 1, turns_of_the_first(), step=37)
+    total = crash_points(crash, 1, turns_of_the_first(), step=61)
 
     assert total.wrong == {}
     assert total.counts["crash points"] > 20

@@ -83,8 +83,9 @@ class Database:
     def do_get(self, key: Argument) -> Any:
         return self.keys.get(_b(key))
 
-    def do_set(self, key: Argument, value: Argument) -> Any:
-        self.write(_b(key), _b(value))
+    def do_mset(self, *pairs: Argument) -> Any:
+        for at in range(0, len(pairs), 2):
+            self.write(_b(pairs[at]), _b(pairs[at + 1]))
         return b"OK"
 
     def do_exists(self, key: Argument) -> int:

@@ -272,10 +272,11 @@ class Worker:
         assert process is not None
         try:
             self._wire()
-            await asyncio.gather(*[service.start() for service in self.services])
-            while not any(service.crashed for service in self.services):  # noqa: ASYNC110 - as a supervisor looks
+            services = self.services  # of this process; the next one has its own
+            await asyncio.gather(*[service.start() for service in services])
+            while not any(service.crashed for service in services):  # noqa: ASYNC110 - as a supervisor looks
                 await asyncio.sleep(0.5)
-            reasons = [s.crash_reason for s in self.services if s.crash_reason]
+            reasons = [each.crash_reason for each in services if each.crash_reason]
             self._ended(process, f"ended: {type(reasons[0]).__name__}" if reasons else "ended")
         except Exception as error:  # noqa: BLE001 - a process that ends is a finding
             self.shop.crashed(self.name, error)
@@ -297,7 +298,7 @@ class Worker:
     # --- wiring ---------------------------------------------------------------------------------
 
     def _wire(self) -> None:
-        shop = self.shop
+        shop, own = self.shop, self.sources
         redis = ModelConnection(shop.database, shop.redis)
         self.store = RedisStore(redis)
         self.lanes = IntakeLanes(redis)
@@ -328,8 +329,8 @@ class Worker:
             watch=watch,
             chunk=shop.plan.chunk,
         )
-        own = self._source("decide", [EVENTS], lambda at: decide.DecideLane(at, deciding))
-        self.services.append(self._ticker(own))
+        deciders = self._source("decide", [EVENTS], lambda at: decide.DecideLane(at, deciding))
+        self.services.append(self._ticker(deciders))
         handing = deliver.Parts(
             hand_overs=HandOvers(self.store, shop.artefacts, WallClock(shop.clock)),
             claims=RedisClaims(redis),
@@ -338,8 +339,8 @@ class Worker:
             reader=self.reader,
             dead_letters=self.dead_letters,
             prefix="",
-            committed=lambda at: self.sources["deliver"].committed(at),  # noqa: PLW0108 - made later
-            commit=lambda at, offset: self.sources["deliver"].commit_now(at, offset),  # noqa: PLW0108
+            committed=lambda at: own["deliver"].committed(at),  # noqa: PLW0108 - made later
+            commit=lambda at, offset: own["deliver"].commit_now(at, offset),  # noqa: PLW0108
             watch=lambda channel, what: None,
         )
         names = ["actions." + channel for channel in CARRIED]

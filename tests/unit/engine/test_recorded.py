@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from engine.decisions import Decision
-from engine.policy import Policy
+from engine.policy import Cap, Policy
+from engine.times import DAY
 from tests.support import mutants
 from tests.support.builders import USER, a_cart_campaign, a_policy
 from tests.support.fallen import Fall, fall_back
@@ -62,6 +63,26 @@ def test_a_recorded_send_is_charged_where_this_engine_would_be_silent() -> None:
     assert [send.action_id for send in world.profile().sends] == [decision.action_id]
     assert not world.profile().triggers
     assert world.report.recorded == {"different": 1}
+
+
+def test_a_recorded_send_of_a_removed_campaign_counts_for_the_caps_of_what_comes_next() -> None:
+    """At the end of the record the rest is judged on the profile that was just charged."""
+    capped = msgspec.structs.replace(
+        POLICY, caps=(Cap(name="any-24h", kind="rolling", window=DAY, limit=1),)
+    )
+    before = World(capped, chunk=1)
+    before.person()
+    before.event(before.told().added("p-1"))
+    before.wait("90m", step="10m")
+    more = msgspec.structs.replace(CART, id="more")
+
+    world = back(before, msgspec.structs.replace(capped, campaigns={"more": more}))
+
+    told = [(decision.campaign, decision.reason) for decision in world.decisions]
+    assert told[0] == ("cart", "sent")
+    assert ("more", "sent") not in told
+    assert len(world.profile().sends) == 1
+    assert world.report.recorded["missing"] == 1
 
 
 def test_a_recorded_silence_stays_silence_where_this_engine_would_speak() -> None:
