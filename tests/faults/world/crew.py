@@ -138,6 +138,11 @@ class Crew:
         worker.armed.write_text(crash, "utf-8")
         self._signal(worker, signal.SIGUSR1)
 
+    def tell_tasks(self) -> None:
+        """Let each worker write into its log what its tasks wait for."""
+        for worker in self.workers:
+            self._signal(worker, signal.SIGUSR2)
+
     def alive(self, worker: Worker) -> bool:
         """Return whether its process runs."""
         return bool(worker.pid) and self._zygote.wait(worker.pid, 0) is None

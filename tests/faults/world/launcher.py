@@ -6,6 +6,7 @@ SIGUSR1, which makes the worker read its order from a file. Each crash is writte
 before the process dies. A mutant of the checker is installed the same way, by name.
 """
 
+import asyncio
 import contextvars
 import os
 import signal
@@ -221,11 +222,19 @@ def _some_ignore_keys() -> None:
     vars(worker)["WebhookGateway"] = webhook
 
 
+def _tell_tasks(*_: object) -> None:
+    """Write what every task waits for: SIGUSR2, to a worker that does not come to rest."""
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
+    sys.stderr.flush()
+
+
 def run(armed: Path, crash_at: str | None, mutant: str | None) -> int:
     """Run a worker as the settings of this process say; returns its exit code."""
     crash = Crash(armed)
     crash.order(crash_at)
     signal.signal(signal.SIGUSR1, crash.read)
+    signal.signal(signal.SIGUSR2, _tell_tasks)
     _some_ignore_keys()
     if mutant is not None:
         from tests.faults.checker.mutants import MUTANTS  # noqa: PLC0415 - only where it is asked

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import platform
+import shutil
 import subprocess
 import tempfile
 import time
@@ -211,7 +212,16 @@ class _World:
     def _drain(self) -> str | None:
         still = drain.Still(self.broker.bootstrap, self.redis.url, _PREFIX, self.plan.partitions)
         left = asyncio.run(still.wait(self.plan.drain))
-        return None if left is None else f"{left}; {self.crew.unready()}"
+        return None if left is None else f"{left}; {self.crew.unready()}; see {self._keep_logs()}"
+
+    def _keep_logs(self) -> Path:
+        """Keep the logs of workers that do not come to rest, with what their tasks wait for."""
+        self.crew.tell_tasks()
+        kept = Path(tempfile.mkdtemp(prefix=f"rk-restless-{self.plan.seed}-"))
+        time.sleep(2)  # they have no way to say that they have written it
+        for log in self.directory.glob("*.log"):
+            shutil.copy(log, kept)
+        return kept
 
     def _dismiss(self) -> list[int]:
         return [self.crew.stop(worker) for worker in self.crew.workers if worker.wanted]
