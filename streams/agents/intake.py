@@ -144,13 +144,14 @@ class IntakeLane:
                 runs[partition_of(key, count)].append(Record(key, codec.write(event)))
         return runs, letters
 
-    def watermark(self, end: int | None, polled_at: int | None) -> int | None:
+    def watermark(self, end: int | None, as_of: int | None) -> int | None:
         """Return the time before which everything appended is acknowledged in ``events``.
 
-        ``end``: the end of the partition as of the last poll at ``polled_at`` (ms).
+        ``end``: the end of the partition, ``as_of`` the time (ms) before which what was appended
+        lies below it.
         """
-        if end is not None and polled_at is not None and self.offset >= end:
-            return polled_at
+        if end is not None and as_of is not None and self.offset >= end:
+            return max(as_of, self.forwarded_at or 0)
         return self.forwarded_at
 
     async def leave(self) -> None:
@@ -170,6 +171,8 @@ class Watermarks(faust.Service):
         super().__init__()
         self.source = source
         self.lanes = lanes
+        # Per lane: when the last fetch but one was answered, and the last.
+        self._polled: dict[TopicPartition, tuple[int | None, int | None]] = {}
 
     @faust.Service.timer(1.0)
     async def _publish(self) -> None:
@@ -194,9 +197,23 @@ class Watermarks(faust.Service):
                 continue
             if isinstance(own.lane, IntakeLane):
                 lane = own.lane
-                mark = lane.watermark(consumer.highwater(at), consumer.last_poll_timestamp(at))
+                as_of = self._as_of(at, consumer.last_poll_timestamp(at))
+                mark = lane.watermark(consumer.highwater(at), as_of)
                 if mark is not None:
                     yield lane, mark
+
+    def _as_of(self, at: TopicPartition, polled_at: int | None) -> int | None:
+        """Return since when at the latest the end of a partition is known (ms).
+
+        The time of a poll is when its answer was read, which may be long after the broker gave it:
+        a process stopped in between would vouch for what came meanwhile. The answer before it was
+        read before this one was asked for.
+        """
+        before, last = self._polled.get(at, (None, None))
+        if polled_at != last:
+            before, last = last, polled_at
+            self._polled[at] = before, last
+        return before
 
 
 def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:

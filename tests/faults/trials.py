@@ -90,6 +90,7 @@ def long_rounds(
             workers=3,
             faults=faults,
             kafka_stop=30.0,
+            drain=600.0,
         )
         for number in range(rounds)
     ]
