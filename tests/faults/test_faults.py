@@ -1,4 +1,4 @@
-"""The fault run as part of the tests: one minute of faults and every broken worker under CI, half a minute elsewhere."""
+"""The fault run as part of the tests: a minute and every broken worker under CI, else half one."""
 
 import pytest
 

@@ -130,7 +130,7 @@ TRIALS: Final[dict[str, Trial]] = dict(
         _trial("actions_before_commit", "doubled_in_log", "actions_produced"),
         _trial("no_outbox", "outputs_lost", "outbox_committed"),
         _trial("one_tail", "outputs_lost", "decisions_produced", crashes=8),
-        _trial("trim_by_count", "outputs_lost", "outbox_committed"),
+        _trial("trim_by_count", "outputs_lost", "outbox_committed", crashes=6),
         _trial("events_fire", "outputs_unexpected"),
         _trial("ticks_not_gated", "stale_decisions"),
         _trial("no_source_positions", "profiles_differing", "forwarded", users=3),

@@ -49,6 +49,10 @@ def schedule(plan: Plan) -> list[Due]:
     return sorted(found)
 
 
+# A worker harmed at a label is held for up to 25 s, and eight such faults may wait for one worker.
+_TURN: Final = 300.0
+
+
 class Faults:
     """Carries a schedule out against everything that runs."""
 
@@ -117,7 +121,7 @@ class Faults:
 
     def _take(self, draw: float) -> Worker:
         """Return a worker that runs, locked by us; waits while there is none."""
-        deadline = time.monotonic() + self._plan.drain
+        deadline = time.monotonic() + _TURN
         while time.monotonic() < deadline:
             there = list(self._crew.workers)
             first = int(draw * len(there))
