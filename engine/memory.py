@@ -100,9 +100,10 @@ class MemoryStore:
         if at.token != token:
             message = f"partition {partition} has another owner"
             raise Fenced(message)
+        begun = at.head is not None or commit.begins
         stands = at.head.offset if at.head is not None else commit.offset
         appended = commit.outbox[0].id > at.last if commit.outbox else True
-        if stands != commit.offset or not appended:
+        if not begun or stands != commit.offset or not appended:
             message = f"partition {partition} stands at {stands}, not at {commit.offset}"
             raise Stale(message)
         self._apply(at, commit)

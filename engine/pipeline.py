@@ -169,6 +169,7 @@ class Step:
             self.head.now,
             dict(self.head.positions),
             self.head.settings,
+            kept=True,
         )
 
     # --- loading and committing -----------------------------------------------------------------
@@ -188,7 +189,8 @@ class Step:
 
     def commit(self) -> Commit:
         """Gather what changed."""
-        commit = Commit(self.chunk.first, self.after, outbox=self.outbox)
+        begins = not self.head.kept
+        commit = Commit(self.chunk.first, self.after, outbox=self.outbox, begins=begins)
         for name, user in self.users.items():
             if not user.touched:
                 continue

@@ -229,7 +229,8 @@ class Head:
     """The state of one partition beside its users, as the last commit left it.
 
     ``offset`` next offset to fold; ``crc`` of the record before it; ``now`` of the last tick;
-    ``positions`` highest seen per source and source partition.
+    ``positions`` highest seen per source and source partition; ``kept``: it is what a store was
+    given, and not the beginning of a partition nobody committed yet.
     """
 
     offset: int = 0
@@ -237,6 +238,7 @@ class Head:
     now: int = 0
     positions: dict[str, Position] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
+    kept: bool = field(default=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -244,7 +246,8 @@ class Commit:
     """All one step changes, applied at once or not at all; consumes ``offset`` to ``head.offset``.
 
     ``wakes``: 0 takes the wake-up away; ``addresses``: None takes the key away; ``trim``: outbox
-    entries at or below it, new ones included, are acknowledged and leave.
+    entries at or below it, new ones included, are acknowledged and leave; ``begins``: it may be the
+    first of its partition. Without it a store that holds no head has fallen back behind us.
     """
 
     offset: int
@@ -254,6 +257,7 @@ class Commit:
     wakes: dict[str, int] = field(default_factory=dict)
     outbox: list[Outgoing] = field(default_factory=list)
     trim: OutboxId | None = None
+    begins: bool = True
 
     def check(self) -> None:
         """Raise ValueError for what no store could apply: a bug of the caller, never a doubt.

@@ -52,8 +52,7 @@ def _commit() -> str | None:
     here = Path(__file__).parent
     if git is None:
         return None
-    # our own path, read only
-    told = subprocess.run(  # noqa: S603
+    told = subprocess.run(  # noqa: S603 - our own path, read only
         [git, "-C", str(here), "describe", "--always", "--dirty=+", "--exclude=*"],
         capture_output=True,
         text=True,

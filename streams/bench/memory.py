@@ -57,6 +57,7 @@ def _usage(client: "redis.Redis", keys: Sequence[bytes], *, whole: bool = False)
 def _asked(client: "redis.Redis", command: str, keys: Sequence[bytes], *options: Any) -> list[int]:
     pipeline = client.pipeline(transaction=False)
     for key in keys:
+        # redis-py leaves this one method without annotations
         pipeline.execute_command(command, key, *options)  # type: ignore[no-untyped-call]
     return [int(size or 0) for size in pipeline.execute()]
 

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -94,7 +95,7 @@ def running(
             name = f"bench-{number}"
             processes.append(start(deployment, only, clock=clock, name=name, module=module))
         for process in processes:
-            wait(lambda process=process: owns(process), 1, [process], _READY_WITHIN)  # type: ignore[misc]
+            wait(partial(owns, process), 1, [process], _READY_WITHIN)
         yield processes
     finally:
         stop(*processes)

@@ -364,7 +364,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
             own.gone = True
         clock = asyncio.get_running_loop().time
         end = clock() + longest
-        # Polled, because lanes end in many places and this is rare.
+        # Polled (hence the exception), because lanes end in many places and this is rare.
         while any(own.working for own in self.owned.values()) and clock() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         for own in self.owned.values():

@@ -9,7 +9,8 @@
 -- ARGV[3..8]  what the head becomes: o, crc, now, positions, settings, v
 -- ARGV[9]     outbox: the first id to keep, '' = trim nothing
 -- ARGV[10..14] nq, nset, ndel, nadd, nrem: how many of each follow
--- ARGV[15..]  nq times id, topic, key, value; nset values; nadd times score, user; nrem users
+-- ARGV[15]    1 = this may be the first commit of the partition: only then o may be missing
+-- ARGV[16..]  nq times id, topic, key, value; nset values; nadd times score, user; nrem users
 --
 -- Returns 'OK', or, with nothing written, 'FENCED' (another token) or 'STALE' (another offset, or
 -- the outbox is past the first id). Offsets and ids stay strings: as numbers of Lua they would be
@@ -20,10 +21,12 @@ local meta, wakes, outbox = KEYS[1], KEYS[2], KEYS[3]
 local at = redis.call('HMGET', meta, 'token', 'o')
 if at[1] ~= ARGV[1] then return 'FENCED' end
 if at[2] and at[2] ~= ARGV[2] then return 'STALE' end
+-- A Redis that fell back to between our token and our first commit: all before ARGV[2] is gone.
+if not at[2] and ARGV[15] ~= '1' then return 'STALE' end
 
 local nq, nset, ndel = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local nadd, nrem = tonumber(ARGV[13]), tonumber(ARGV[14])
-local a, k = 14, 3
+local a, k = 15, 3
 
 for i = 1, nq do
   local id, topic, key, value = unpack(ARGV, a + 1, a + 4)

@@ -163,6 +163,7 @@ class RedisConnection:
             while True:
                 command = ("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED)
                 with _one_word_for_away():
+                    # as above: redis-py leaves it without annotations
                     answer = await server.execute_command(*command)  # type: ignore[no-untyped-call]
                 cursor, keys = answer
                 for key in keys:

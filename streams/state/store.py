@@ -120,6 +120,7 @@ def _packed(at: Keys, token: str, commit: Commit) -> tuple[list[bytes], list[byt
         len(commit.addresses) - len(written),
         len(wakes),
         len(asleep),
+        int(commit.begins),
     ]
     for entry in commit.outbox:
         arguments += (_stream_id(entry.id), entry.topic, entry.key, entry.value)
@@ -155,7 +156,8 @@ def _read_head(partition: int, fields: Sequence[bytes | None]) -> Head | None:
         raise Refused(_newer(partition, version))
     if offset is None or crc is None or now is None or positions is None or settings is None:
         return None
-    return Head(int(offset), int(crc), int(now), _positions(positions), _settings(settings))
+    told = _positions(positions), _settings(settings)
+    return Head(int(offset), int(crc), int(now), *told, kept=True)
 
 
 def _newer(partition: int, version: bytes) -> str:

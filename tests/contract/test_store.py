@@ -118,6 +118,18 @@ class StoreContract:
 
         await assert_untouched(store)
 
+    async def test_a_store_that_forgot_the_first_commit_takes_no_later_one(
+        self, store: Store
+    ) -> None:
+        """Fallen back to between our token and our first commit: all before it would be lost."""
+        await store.acquire(P, OURS)
+
+        with pytest.raises(Stale):
+            await store.commit(P, OURS, Commit(9, a_head(10), {"u": b"x"}, begins=False))
+
+        assert await store.head(P) is None
+        await store.commit(P, OURS, Commit(9, a_head(10), {"u": b"x"}))
+
     async def test_who_never_acquired_is_fenced(self, store: Store) -> None:
         with pytest.raises(Fenced):
             await store.commit(P, OURS, a_whole_commit(0))

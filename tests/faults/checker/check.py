@@ -5,7 +5,7 @@ Nothing here commits, drains or owns anything, and nothing of the product that d
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -117,7 +117,10 @@ def _check(partition: int, records: dict[str, list[Read]], book: Book) -> None:
 def _told(partition: int, records: dict[str, list[Read]], book: Book) -> Told:
     told, prefix = Told(), book.ran.prefix
     segment, feedback = sources.parser("segment"), sources.parser(sources.FEEDBACK)
-    ours: Callable[[str], bool] = lambda user: book.home(user) == partition  # noqa: E731 - typed
+
+    def ours(user: str) -> bool:
+        return book.home(user) == partition
+
     told.read(prefix + RAW, book.strays, segment, ours)
     told.read(prefix + RAW, records[RAW], segment, ours)
     told.read(prefix + FEEDBACK, records[FEEDBACK], feedback, ours)

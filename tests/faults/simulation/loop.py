@@ -185,6 +185,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         before, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
             for task in [task for owner in self._processes for task in owner.tasks]:
+                # asyncio's own switch for tasks that are given up; typeshed does not know it
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 if not task.done():
                     _close(task.get_coro())

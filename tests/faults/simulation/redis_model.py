@@ -167,8 +167,10 @@ class Database:
                 return b"FENCED"
             if b"o" in at and at[b"o"] != _b(args[1]):
                 return b"STALE"
+            if b"o" not in at and args[14] != 1:
+                return b"STALE"
         nq, nset, ndel, nadd, nrem = (int(count) for count in args[9:14])
-        a = 14
+        a = 15
         stream: Stream = self.keys.get(outbox, Stream())
         entries, last = list(stream.entries), stream.last
         for number in range(nq):
