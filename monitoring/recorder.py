@@ -23,8 +23,8 @@ from engine.policy import Policy
 from engine.reasons import CAP
 from engine.report import Report
 from engine.times import SECOND
-from monitoring import catalogue
-from monitoring.catalogue import OTHER, Metric
+from monitoring import metrics
+from monitoring.metrics import OTHER, Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -40,19 +40,19 @@ _Child = TypeVar("_Child")
 
 
 class Recorder:
-    """The metrics of one worker; the closed lists of labels are those of the catalogue."""
+    """The metrics of one worker; the closed lists of labels are those of `monitoring.metrics`."""
 
     def __init__(
         self,
         topics: Sequence[str] = (),
-        channels: Sequence[str] = catalogue.CHANNELS,
+        channels: Sequence[str] = metrics.CHANNELS,
         version: str = "",
         python: str = "",
     ) -> None:
         """``topics`` this worker reads, with prefix; ``channels`` of the deployment."""
         self.registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self.registry)
-        self._topics = (*dict.fromkeys(topics[: catalogue.MAX_TOPICS]), OTHER)
+        self._topics = (*dict.fromkeys(topics[: metrics.MAX_TOPICS]), OTHER)
         self._channels = (*dict.fromkeys(channels), OTHER)
         self._campaigns: set[str] = set()
         self._caps: set[str] = set()
@@ -64,66 +64,66 @@ class Recorder:
     # --- making every series --------------------------------------------------------------------
 
     def _count_what_is_closed(self) -> None:
-        self._events = self._counters(catalogue.EVENTS, "type")
-        self._skips = self._counters(catalogue.SKIPS, "reason")
-        self._bounds = self._counters(catalogue.BOUNDS, "what")
-        self._doubts = self._counters(catalogue.DOUBTS_TOTAL, "doubt")
-        self._recorded = self._counters(catalogue.RECORDED, "result")
-        self._away = self._counters(catalogue.UNAVAILABLE, "service")
-        self._received = self._counters(catalogue.RECEIVED, "result")
-        intake, actions = self._counter(catalogue.INTAKE), self._counter(catalogue.ACTIONS)
+        self._events = self._counters(metrics.EVENTS, "type")
+        self._skips = self._counters(metrics.SKIPS, "reason")
+        self._bounds = self._counters(metrics.BOUNDS, "what")
+        self._doubts = self._counters(metrics.DOUBTS_TOTAL, "doubt")
+        self._recorded = self._counters(metrics.RECORDED, "result")
+        self._away = self._counters(metrics.UNAVAILABLE, "service")
+        self._received = self._counters(metrics.RECEIVED, "result")
+        intake, actions = self._counter(metrics.INTAKE), self._counter(metrics.ACTIONS)
         self._intake = {topic: intake.labels(topic) for topic in self._topics}
         self._actions = {channel: actions.labels(channel) for channel in self._channels}
-        letters, handovers = self._counter(catalogue.LETTERS), self._counter(catalogue.HANDOVERS)
+        letters, handovers = self._counter(metrics.LETTERS), self._counter(metrics.HANDOVERS)
         self._letters = {
             (topic, reason): letters.labels(topic, reason)
             for topic in self._topics
-            for reason in catalogue.values(catalogue.LETTERS, "reason")
+            for reason in metrics.values(metrics.LETTERS, "reason")
         }
         self._handovers = {
             (channel, result): handovers.labels(channel, result)
             for channel in self._channels
-            for result in catalogue.values(catalogue.HANDOVERS, "result")
+            for result in metrics.values(metrics.HANDOVERS, "result")
         }
-        self._mended = self._counter(catalogue.MENDED)
-        self._commits = self._counter(catalogue.COMMITS)
-        self._ticks = self._counter(catalogue.TICKS)
-        self._settings_records = self._counter(catalogue.SETTINGS_RECORDS)
-        self._scoring_failures = self._counter(catalogue.SCORING_FAILURES)
-        self._models_refused = self._counter(catalogue.MODELS_REFUSED)
-        self._unknown_zones = self._counter(catalogue.UNKNOWN_ZONES)
+        self._mended = self._counter(metrics.MENDED)
+        self._commits = self._counter(metrics.COMMITS)
+        self._ticks = self._counter(metrics.TICKS)
+        self._settings_records = self._counter(metrics.SETTINGS_RECORDS)
+        self._scoring_failures = self._counter(metrics.SCORING_FAILURES)
+        self._models_refused = self._counter(metrics.MODELS_REFUSED)
+        self._unknown_zones = self._counter(metrics.UNKNOWN_ZONES)
 
     def _count_campaigns(self) -> None:
-        self._armed_by = self._counter(catalogue.ARMED)
-        self._due_by = self._counter(catalogue.DUE)
-        self._decisions_by = self._counter(catalogue.DECISIONS)
+        self._armed_by = self._counter(metrics.ARMED)
+        self._due_by = self._counter(metrics.DUE)
+        self._decisions_by = self._counter(metrics.DECISIONS)
         self._armed: dict[str, Counter] = {}
         self._due: dict[str, Counter] = {}
         self._decisions: dict[tuple[str, str], Counter] = {}
         self._add_campaigns([OTHER], [])
 
     def _measure(self) -> None:
-        self._lateness = self._histogram(catalogue.LATENESS)
-        self._loop_gap = self._histogram(catalogue.LOOP_GAP)
+        self._lateness = self._histogram(metrics.LATENESS)
+        self._loop_gap = self._histogram(metrics.LOOP_GAP)
         stages, delays = (
-            self._histogram(catalogue.CHUNK),
-            self._histogram(catalogue.EVENT_TO_ACTION),
+            self._histogram(metrics.CHUNK),
+            self._histogram(metrics.EVENT_TO_ACTION),
         )
-        self._stages = {stage: stages.labels(stage) for stage in catalogue.STAGES}
+        self._stages = {stage: stages.labels(stage) for stage in metrics.STAGES}
         self._delays = {channel: delays.labels(channel) for channel in self._channels}
-        self._outbox = self._gauge(catalogue.OUTBOX)
-        self._lag = self._gauge(catalogue.LAG)
-        self._watermark = self._gauge(catalogue.WATERMARK)
-        self._gate = self._gauge(catalogue.GATE)
-        self._gate_age = self._gauge(catalogue.GATE_AGE)
-        owned, halted = self._gauge(catalogue.OWNED), self._gauge(catalogue.HALTED)
-        self._owned = {agent: owned.labels(agent) for agent in catalogue.AGENTS}
-        self._halted = {agent: halted.labels(agent) for agent in catalogue.AGENTS}
+        self._outbox = self._gauge(metrics.OUTBOX)
+        self._lag = self._gauge(metrics.LAG)
+        self._watermark = self._gauge(metrics.WATERMARK)
+        self._gate = self._gauge(metrics.GATE)
+        self._gate_age = self._gauge(metrics.GATE_AGE)
+        owned, halted = self._gauge(metrics.OWNED), self._gauge(metrics.HALTED)
+        self._owned = {agent: owned.labels(agent) for agent in metrics.AGENTS}
+        self._halted = {agent: halted.labels(agent) for agent in metrics.AGENTS}
 
     def _describe(self, version: str, python: str) -> None:
-        self._model = self._info(catalogue.MODEL)
-        self._settings = self._info(catalogue.SETTINGS)
-        self._info(catalogue.BUILD).info({"version": version, "python": python})
+        self._model = self._info(metrics.MODEL)
+        self._settings = self._info(metrics.SETTINGS)
+        self._info(metrics.BUILD).info({"version": version, "python": python})
         self.model("prior", "", "prior")
         self._settings.info({"settings_hash": "", "mode": "none"})
 
@@ -151,7 +151,7 @@ class Recorder:
 
     def _counters(self, metric: Metric, label: str) -> dict[str, Counter]:
         counter = self._counter(metric)
-        return {value: counter.labels(value) for value in catalogue.values(metric, label)}
+        return {value: counter.labels(value) for value in metrics.values(metric, label)}
 
     # --- campaigns in force ---------------------------------------------------------------------
 
@@ -167,13 +167,13 @@ class Recorder:
 
     def _add_campaigns(self, campaigns: Iterable[str], caps: Iterable[str]) -> None:
         for cap in caps:
-            if len(self._caps) < catalogue.MAX_CAPS:
+            if len(self._caps) < metrics.MAX_CAPS:
                 self._caps.add(cap)
         for campaign in campaigns:
-            if len(self._campaigns) <= catalogue.MAX_CAMPAIGNS:
+            if len(self._campaigns) <= metrics.MAX_CAMPAIGNS:
                 self._campaigns.add(campaign)
         reasons = [
-            *catalogue.values(catalogue.DECISIONS, "reason"),
+            *metrics.values(metrics.DECISIONS, "reason"),
             *[CAP + cap for cap in sorted(self._caps)],
             CAP + OTHER,
         ]
@@ -197,7 +197,7 @@ class Recorder:
 
     def report(self, report: Report) -> None:
         """Count what one step did."""
-        names = catalogue.EVENT_TYPES
+        names = metrics.EVENT_TYPES
         _add(self._events, {names.get(kind, OTHER): n for kind, n in report.events.items()})
         _add(self._skips, report.skipped)
         _add(self._bounds, report.bounded)
@@ -215,7 +215,7 @@ class Recorder:
         self._unknown_zones.inc(report.unknown_zones)
 
     def chunk(self, stages: Mapping[str, float]) -> None:
-        """Note one committed chunk: seconds by stage of :data:`catalogue.STAGES`."""
+        """Note one committed chunk: seconds by stage of :data:`metrics.STAGES`."""
         self._commits.inc()
         for stage, seconds in stages.items():
             self._stages[stage].observe(seconds)

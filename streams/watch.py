@@ -13,8 +13,8 @@ from engine.ports import Artefacts, InForce
 from engine.report import Report
 from engine.times import SECOND
 from models.scorer import ModelScorer
-from monitoring.catalogue import MESSAGES
 from monitoring.health import Facts, Health, judge
+from monitoring.metrics import MESSAGES
 from monitoring.recorder import Recorder
 from streams import campaigns_file, in_force
 from streams.agents.decide import DecideLane, lanes

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import Refused
-from monitoring import catalogue
+from monitoring import metrics
 from streams import settings
 from streams.reference import campaigns, commands, decisions, events, features, picture, wire
 from streams.reference.pictures.gallery import PICTURES
@@ -20,7 +20,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "decisions-and-reasons.md": decisions.page,
     "events.md": events.page,
     "features.md": features.page,
-    "metrics.md": catalogue.markdown,
+    "metrics.md": metrics.markdown,
     "settings.md": settings.markdown,
     "wire-formats.md": wire.page,
 }

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from engine import actions, decisions
 from engine.errors import Refused
 from engine.events import Position
-from monitoring import catalogue
+from monitoring import metrics
 from rules import campaigns
 from streams.cli import main
 from streams.http.app import PATHS
@@ -254,11 +254,11 @@ def test_every_page_can_be_found_from_the_readme() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_metric_and_setting_named_exists(page: Path) -> None:
     text = page.read_text("utf-8")
-    metrics = {metric.exposed for metric in catalogue.METRICS}
+    exposed = {metric.exposed for metric in metrics.METRICS}
     ends = ("_bucket", "_sum", "_count", "_info")
     for name in set(re.findall(r"\brekindle_[a-z_]+", text)):
         bare = next((name.removesuffix(end) for end in ends if name.endswith(end)), name)
-        assert {name, bare} & metrics, f"there is no metric {name}"
+        assert {name, bare} & exposed, f"there is no metric {name}"
     families = [setting for setting in SETTINGS if isinstance(setting, ChannelSetting)]
     known = {setting.variable for setting in SETTINGS}
     for name in set(re.findall(r"\bREKINDLE_[A-Z_]+(?:<CHANNEL>)?", text)):

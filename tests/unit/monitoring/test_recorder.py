@@ -6,9 +6,9 @@ import msgspec
 
 from engine.policy import Cap
 from engine.report import Report
-from monitoring import catalogue
+from monitoring import metrics
 from monitoring.recorder import Recorder
-from tests.unit.monitoring.test_catalogue import a_crowded_policy
+from tests.unit.monitoring.test_metrics import a_crowded_policy
 
 RAW = "rekindle.events.raw"
 
@@ -53,16 +53,16 @@ def test_a_report_is_counted_under_its_labels() -> None:
     )
     recorder.report(report)
     recorder.report(report)
-    assert recorder.value(catalogue.EVENTS, type="order_completed") == 4
-    assert recorder.value(catalogue.SKIPS, reason="position") == 8
-    assert recorder.value(catalogue.BOUNDS, what="carts") == 2
-    assert recorder.value(catalogue.ARMED, campaign="c0") == 10
-    assert recorder.value(catalogue.DUE, campaign="c0") == 6
-    assert recorder.value(catalogue.DECISIONS, campaign="c0", reason="sent") == 4
-    assert recorder.value(catalogue.DECISIONS, campaign="c1", reason="cap:cap0") == 2
-    assert recorder.value(catalogue.ACTIONS, channel="push") == 4
-    assert recorder.value(catalogue.SCORING_FAILURES) == 2
-    assert recorder.value(catalogue.TICKS) == 12
+    assert recorder.value(metrics.EVENTS, type="order_completed") == 4
+    assert recorder.value(metrics.SKIPS, reason="position") == 8
+    assert recorder.value(metrics.BOUNDS, what="carts") == 2
+    assert recorder.value(metrics.ARMED, campaign="c0") == 10
+    assert recorder.value(metrics.DUE, campaign="c0") == 6
+    assert recorder.value(metrics.DECISIONS, campaign="c0", reason="sent") == 4
+    assert recorder.value(metrics.DECISIONS, campaign="c1", reason="cap:cap0") == 2
+    assert recorder.value(metrics.ACTIONS, channel="push") == 4
+    assert recorder.value(metrics.SCORING_FAILURES) == 2
+    assert recorder.value(metrics.TICKS) == 12
     assert 'rekindle_decision_lateness_seconds_bucket{le="0.1"} 2.0' in lines(recorder)
     assert "rekindle_decision_lateness_seconds_count 4.0" in lines(recorder)
 
@@ -79,21 +79,21 @@ def test_what_is_not_in_a_closed_list_counts_as_other() -> None:
     recorder.dead_letter("somewhere", "not_json")
     recorder.dead_letter(RAW, "a reason of tomorrow")
     recorder.handover("pigeon", "accepted")
-    assert recorder.value(catalogue.EVENTS, type="other") == 1
-    assert recorder.value(catalogue.DECISIONS, campaign="other", reason="sent") == 1
-    assert recorder.value(catalogue.DECISIONS, campaign="c0", reason="cap:other") == 1
-    assert recorder.value(catalogue.DECISIONS, campaign="c0", reason="other") == 1
-    assert recorder.value(catalogue.ARMED, campaign="other") == 1
-    assert recorder.value(catalogue.LETTERS, topic="other", reason="not_json") == 1
-    assert recorder.value(catalogue.LETTERS, topic=RAW, reason="other") == 1
-    assert recorder.value(catalogue.HANDOVERS, channel="other", result="accepted") == 1
+    assert recorder.value(metrics.EVENTS, type="other") == 1
+    assert recorder.value(metrics.DECISIONS, campaign="other", reason="sent") == 1
+    assert recorder.value(metrics.DECISIONS, campaign="c0", reason="cap:other") == 1
+    assert recorder.value(metrics.DECISIONS, campaign="c0", reason="other") == 1
+    assert recorder.value(metrics.ARMED, campaign="other") == 1
+    assert recorder.value(metrics.LETTERS, topic="other", reason="not_json") == 1
+    assert recorder.value(metrics.LETTERS, topic=RAW, reason="other") == 1
+    assert recorder.value(metrics.HANDOVERS, channel="other", result="accepted") == 1
 
 
 def test_a_changed_campaigns_file_keeps_what_was_counted() -> None:
     recorder = a_recorder()
     recorder.report(Report(armed=Counter(c0=7)))
     recorder.in_force(a_crowded_policy(campaigns=3, caps=2), "def")
-    assert recorder.value(catalogue.ARMED, campaign="c0") == 7
+    assert recorder.value(metrics.ARMED, campaign="c0") == 7
     assert 'rekindle_triggers_armed_total{campaign="c2"} 0.0' in lines(recorder)
     assert 'rekindle_settings_info{mode="live",settings_hash="def"} 1.0' in lines(recorder)
 
@@ -101,15 +101,15 @@ def test_a_changed_campaigns_file_keeps_what_was_counted() -> None:
 def test_intake_counts_its_dead_letters_by_reason() -> None:
     recorder = a_recorder()
     recorder.intake(RAW, 10, ["not_json", "not_json", "no_user"])
-    assert recorder.value(catalogue.INTAKE, topic=RAW) == 10
-    assert recorder.value(catalogue.LETTERS, topic=RAW, reason="not_json") == 2
-    assert recorder.value(catalogue.LETTERS, topic=RAW, reason="no_user") == 1
+    assert recorder.value(metrics.INTAKE, topic=RAW) == 10
+    assert recorder.value(metrics.LETTERS, topic=RAW, reason="not_json") == 2
+    assert recorder.value(metrics.LETTERS, topic=RAW, reason="no_user") == 1
 
 
 def test_a_chunk_is_timed_by_stage_and_counted_as_a_commit() -> None:
     recorder = a_recorder()
     recorder.chunk({"take": 0.002, "commit": 0.001, "produce": 0.003})
-    assert recorder.value(catalogue.COMMITS) == 1
+    assert recorder.value(metrics.COMMITS) == 1
     assert 'rekindle_chunk_seconds_bucket{le="0.0025",stage="take"} 1.0' in lines(recorder)
     assert 'rekindle_chunk_seconds_bucket{le="0.001",stage="take"} 0.0' in lines(recorder)
 
@@ -119,7 +119,7 @@ def test_a_partition_given_up_is_reported_no_more() -> None:
     recorder.lag(RAW, 3, 17)
     recorder.watermark(RAW, 3, 1_800_000_000_500)
     recorder.outbox(3, 2)
-    assert recorder.value(catalogue.WATERMARK, topic=RAW, partition="3") == 1_800_000_000.5
+    assert recorder.value(metrics.WATERMARK, topic=RAW, partition="3") == 1_800_000_000.5
     recorder.gone(RAW, 3)
     recorder.outbox_gone(3)
     left = [line for line in lines(recorder) if 'partition="3"' in line]
@@ -129,11 +129,11 @@ def test_a_partition_given_up_is_reported_no_more() -> None:
 def test_a_closed_gate_says_how_far_its_lane_is_behind() -> None:
     recorder = a_recorder()
     recorder.tick_gate(is_open=False, behind=7.5)
-    assert recorder.value(catalogue.GATE) == 0
-    assert recorder.value(catalogue.GATE_AGE) == 7.5
+    assert recorder.value(metrics.GATE) == 0
+    assert recorder.value(metrics.GATE_AGE) == 7.5
     recorder.tick_gate(is_open=True)
-    assert recorder.value(catalogue.GATE) == 1
-    assert recorder.value(catalogue.GATE_AGE) == 0
+    assert recorder.value(metrics.GATE) == 1
+    assert recorder.value(metrics.GATE_AGE) == 0
 
 
 def test_states_and_doubts_are_told() -> None:
@@ -146,12 +146,12 @@ def test_states_and_doubts_are_told() -> None:
     recorder.model("orders", "2026-11-01", "simulator")
     recorder.model_refused()
     recorder.mended(3)
-    assert recorder.value(catalogue.OWNED, agent="decide") == 4
-    assert recorder.value(catalogue.HALTED, agent="decide") == 1
-    assert recorder.value(catalogue.DOUBTS_TOTAL, doubt="stale") == 1
-    assert recorder.value(catalogue.UNAVAILABLE, service="redis") == 2.5
-    assert recorder.value(catalogue.MODELS_REFUSED) == 1
-    assert recorder.value(catalogue.MENDED) == 3
+    assert recorder.value(metrics.OWNED, agent="decide") == 4
+    assert recorder.value(metrics.HALTED, agent="decide") == 1
+    assert recorder.value(metrics.DOUBTS_TOTAL, doubt="stale") == 1
+    assert recorder.value(metrics.UNAVAILABLE, service="redis") == 2.5
+    assert recorder.value(metrics.MODELS_REFUSED) == 1
+    assert recorder.value(metrics.MENDED) == 3
     found = lines(recorder)
     assert 'rekindle_event_to_action_seconds_bucket{channel="push",le="2.0"} 1.0' in found
     assert (
@@ -164,7 +164,7 @@ def test_states_and_doubts_are_told() -> None:
 def test_two_recorders_share_nothing() -> None:
     first, second = a_recorder(), a_recorder()
     first.doubt("fenced")
-    assert second.value(catalogue.DOUBTS_TOTAL, doubt="fenced") == 0
+    assert second.value(metrics.DOUBTS_TOTAL, doubt="fenced") == 0
 
 
 def test_a_cap_of_a_later_file_gets_its_series() -> None:

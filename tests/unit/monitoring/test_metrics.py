@@ -10,7 +10,7 @@ import pytest
 from engine.events import Event
 from engine.policy import Campaign, Cap, Channel, Policy
 from engine.reasons import REASONS
-from monitoring import catalogue
+from monitoring import metrics
 from monitoring.recorder import Recorder
 from streams.sources.reasons import INVALID
 
@@ -50,35 +50,35 @@ def series(recorder: Recorder) -> int:
 
 def test_the_reference_page_is_up_to_date() -> None:
     page = (ROOT / "docs/reference/metrics.md").read_text()
-    assert page == catalogue.markdown(), (
-        "run: python -m monitoring.catalogue > docs/reference/metrics.md"
+    assert page == metrics.markdown(), (
+        "run: python -m monitoring.metrics > docs/reference/metrics.md"
     )
 
 
 def test_every_metric_says_one_sentence_and_has_a_unique_name() -> None:
-    names = [metric.exposed for metric in catalogue.METRICS]
+    names = [metric.exposed for metric in metrics.METRICS]
     assert len(set(names)) == len(names)
-    for metric in catalogue.METRICS:
+    for metric in metrics.METRICS:
         assert metric.says.endswith("."), metric.name
         assert metric.exposed.startswith("rekindle_")
         assert metric.name.endswith("_total") == (metric.kind == "counter"), metric.name
         assert bool(metric.buckets) == (metric.kind == "histogram"), metric.name
 
 
-def test_the_recorder_exposes_exactly_the_catalogue() -> None:
+def test_the_recorder_exposes_exactly_the_list() -> None:
     recorder = Recorder(["rekindle.events.raw"])
     families = {family.name for family in recorder.registry.collect()}
-    ours = {name for name in families if name.startswith(catalogue.PREFIX)}
-    assert ours == {metric.exposed.removesuffix("_total") for metric in catalogue.METRICS}
+    ours = {name for name in families if name.startswith(metrics.PREFIX)}
+    assert ours == {metric.exposed.removesuffix("_total") for metric in metrics.METRICS}
 
 
 def test_every_event_type_and_every_reason_is_a_label() -> None:
-    assert len(catalogue.EVENT_TYPES) == len(get_args(Event))
-    assert set(REASONS) < set(catalogue.values(catalogue.DECISIONS, "reason"))
+    assert len(metrics.EVENT_TYPES) == len(get_args(Event))
+    assert set(REASONS) < set(metrics.values(metrics.DECISIONS, "reason"))
 
 
 def test_every_reason_of_the_dead_letters_is_a_label() -> None:
-    assert set(INVALID) <= set(catalogue.INVALID)
+    assert set(INVALID) <= set(metrics.INVALID)
 
 
 def test_no_deployment_exceeds_the_budget_of_series() -> None:

@@ -1,6 +1,6 @@
 """Every metric once: name, labels with closed lists, unit, and one sentence that says what it is.
 
-``python -m monitoring.catalogue`` prints docs/reference/metrics.md; a test holds it up to date.
+``python -m monitoring.metrics`` prints docs/reference/metrics.md; a test holds it up to date.
 """
 
 import sys
@@ -365,7 +365,7 @@ _INTRODUCTION: Final = (
 _PAGE: Final = (
     "# Metrics",
     "",
-    "Written by `python -m monitoring.catalogue`; the list lives in `monitoring/catalogue.py`.",
+    "Written by `python -m monitoring.metrics`; the list lives in `monitoring/metrics.py`.",
     "",
     _INTRODUCTION,
     "",
