@@ -186,8 +186,8 @@ def _cause(record: ConsumerRecord) -> int | None:
     return None if at is None else at.offset
 
 
-def agent(app: faust.App, source: Source, concurrency: int = 8) -> Any:
-    """Make the Faust agent."""
+def agent(app: faust.App, source: Source, concurrency: int = 64) -> Any:
+    """Make the Faust agent; its lanes wait for others nearly all the time, hence so many."""
 
     @app.agent(source.channel, concurrency=concurrency, name="rekindle.deliver")
     async def deliver(stream: StreamT[Any]) -> None:

@@ -27,6 +27,7 @@ Found = dict[str, Any]
 _ALONE: Final[Mapping[str, str]] = {
     "live": "streams.bench.live",
     "burst": "streams.bench.burst",
+    "handovers": "streams.bench.handovers",
     "door": "streams.bench.door",
     "peers": "streams.bench.peers.side_by_side",
 }

@@ -12,6 +12,7 @@ PARTS = (
     "soak",
     "live",
     "burst",
+    "handovers",
     "door",
     "peers",
 )

@@ -129,7 +129,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> int | 
     "--only",
     callback=_parts,
     metavar="PARTS",
-    help="Only these of whole,growth,restart,idle,soak,live,burst,door,peers.",
+    help="Only these of whole,growth,restart,idle,soak,live,burst,handovers,door,peers.",
 )
 @click.option("--runs", type=click.IntRange(1, 99), help="Runs per case; medians are told.  [3]")
 @click.option(

@@ -9,7 +9,7 @@ group may give them away. Why not Faust's own consumer: docs/decisions, 1.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from aiokafka.errors import (
 )
 
 from engine.errors import Fenced, Refused, Stale, Unavailable
+from streams.log.commits import Commits
 from streams.log.reader import Reader
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,10 @@ class Owned:
         self.gone = False
         self.refused = False
         self.doubts = 0
+        # The offset after the last record done, and when that was appended (ms): says how old at
+        # most is what waits.
+        self.done = 0
+        self.done_at: int | None = None
 
     @property
     def working(self) -> bool:
@@ -152,6 +157,8 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         self.owned: dict[TopicPartition, Owned] = {}
         self.consumer: AIOKafkaConsumer | None = None
         self.assigned = False
+        self.assignments = 0
+        self._commits = Commits(self._commit_all)
         self._room = asyncio.Event()
         self._leaving = False
         self._rejoin = False
@@ -238,7 +245,9 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
     async def work(self, own: Owned, records: Sequence[ConsumerRecord]) -> None:
         """Do one chunk; the body of every agent. What escapes here ends the process."""
         try:
-            if not await own.lane.step(records) and not own.gone:
+            if await own.lane.step(records):
+                own.done, own.done_at = own.lane.offset, records[-1].timestamp
+            elif not own.gone:
                 self._seek(own)
             own.doubts = 0
         except Unavailable as error:
@@ -312,6 +321,8 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         if own.refused:
             log.info("%s goes on", place(own.lane.at))
             own.refused, own.lane.halted = False, None
+        if own.lane.offset < own.done:  # the store fell back: what waits may be older
+            own.done_at = None
         self._seek(own)
         own.entered = True
         self._room.set()
@@ -338,6 +349,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
             for own in new:
                 self.owned[own.lane.at] = own
             self.assigned = True
+            self.assignments += 1
             self.add_future(self._take_over(new))
         except Exception as error:  # noqa: BLE001 - crash() takes any
             await self.crash(error)
@@ -405,11 +417,14 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
     async def commit_now(self, at: TopicPartition, offset: int) -> None:
         """Commit the offset of one partition and wait for it; raises Unavailable."""
         try:
-            if self.consumer is not None:
-                await self.consumer.commit({at: offset})
+            await self._commits.now(at, offset)
         except (KafkaError, IllegalStateError) as error:
             message = f"Kafka did not take the offset: {error!r}"
             raise Unavailable(message) from error
+
+    async def _commit_all(self, offsets: Mapping[TopicPartition, int]) -> None:
+        if self.consumer is not None:
+            await self.consumer.commit(dict(offsets))
 
     async def committed(self, at: TopicPartition) -> int | None:
         """Return the group's offset of a partition; raises Unavailable."""
@@ -444,6 +459,15 @@ def end_of(source: Source, at: TopicPartition) -> int | None:
         return None
     end: int | None = consumer.highwater(at)
     return end
+
+
+def heard_of(source: Source, at: TopicPartition) -> int | None:
+    """Return when the end of a partition was last told by Kafka (ms, wall clock)."""
+    consumer = source.consumer
+    if consumer is None or at not in consumer.assignment():
+        return None
+    told: int | None = consumer.last_poll_timestamp(at)
+    return told
 
 
 def _twin(group: Group, error: Exception) -> Refused:
