@@ -56,6 +56,7 @@ def build(
         mean_order=manifest.mean_order,
         local=local,
         lifts=_lifts(manifest),
+        trained_at=manifest.created_at,
     )
 
 
@@ -64,6 +65,7 @@ class ModelScorer:
     """A model in force. ``calibration`` by trigger kind it speaks about; others keep the prior.
 
     ``lifts``: odds ratio by trigger kind and channel; what is not there keeps the assumption.
+    ``trained_at`` in ms.
     """
 
     row: Row
@@ -73,6 +75,7 @@ class ModelScorer:
     mean_order: float | None
     local: LocalTime
     lifts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    trained_at: int = 0
 
     def score(self, case: Case) -> Score:
         """Return the probability of an order within the conversion window if nothing is sent."""

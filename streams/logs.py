@@ -1,13 +1,22 @@
-"""What a process says on stderr: one line per thing that happened, and no chatter of libraries."""
+"""What a process says on stderr: one line per thing that happened, and no chatter of libraries.
+
+As text for people, or as JSON, one object a line, for whatever collects logs. Neither names a
+person: see :mod:`streams.discreet`.
+"""
 
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import gmtime, monotonic
-from typing import Final, TextIO
+from typing import Final, Literal, TextIO
+
+import msgspec
 
 from engine.errors import Refused
+from streams.discreet import Discreet, exc_info, trace, without_addresses
+
+Form = Literal["text", "json"]
 
 # Ours speak of what a person may want to know; libraries only of what is wrong.
 _OURS: Final = ("engine", "rules", "models", "monitoring", "streams")
@@ -68,13 +77,54 @@ def _is_refusal(record: logging.LogRecord) -> bool:
     return isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], Refused)
 
 
-def set_up(stream: TextIO = sys.stderr) -> None:
-    """Log to ``stream`` from now on, in UTC."""
+class Text(logging.Formatter):
+    """One line a record, the time in UTC; a traceback on the lines after it."""
+
+    converter = staticmethod(gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        """Write time, level, logger and message."""
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines."""
+        return without_addresses(super().format(record))
+
+    def formatException(self, ei: object) -> str:  # noqa: N802 - the library's name
+        """Return a traceback without what may name a person."""
+        return trace(ei)  # type: ignore[arg-type] # the library's type allows what it never gives
+
+
+class Json(Text):
+    """One JSON object a line: at, level, logger, message, worker; error and trace if any."""
+
+    def __init__(self, worker: str) -> None:
+        """``worker``: the id of this process."""
+        super().__init__()
+        self._worker = worker
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        said: dict[str, object] = {
+            "at": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": without_addresses(record.getMessage()),
+            "worker": self._worker,
+        }
+        info = exc_info(record)
+        if info is not None:
+            said |= {"error": info[0].__name__, "trace": trace(info)}
+        return msgspec.json.encode(said).decode()
+
+
+def set_up(stream: TextIO = sys.stderr, form: Form = "text", worker: str = "") -> None:
+    """Log to ``stream`` from now on, in UTC; ``worker``: the id of this process, told in JSON."""
     handler = logging.StreamHandler(stream)
-    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s")
-    form.datefmt = "%Y-%m-%dT%H:%M:%S"
-    form.converter = gmtime
-    handler.setFormatter(form)
+    handler.setFormatter(Json(worker) if form == "json" else Text())
+    handler.addFilter(Discreet())
     handler.addFilter(Calm())
     # aiokafka builds a log record per send and per network frame below WARNING.
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -94,4 +144,4 @@ def silent(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-__all__ = ["Calm", "set_up", "silent"]
+__all__ = ["Calm", "Form", "Json", "Text", "set_up", "silent"]

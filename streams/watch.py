@@ -8,20 +8,25 @@ from time import monotonic
 
 import faust
 
+from engine.controls import CHANNEL, Standing
 from engine.errors import Refused
+from engine.policy import Policy
 from engine.ports import Artefacts, InForce
 from engine.report import Report
 from engine.times import SECOND
-from models.scorer import ModelScorer
 from monitoring.health import Facts, Health, judge
-from monitoring.metrics import MESSAGES
+from monitoring.metrics import ACTORS, MESSAGES, OTHER
+from monitoring.partitions import Partition
 from monitoring.recorder import Recorder
 from streams import campaigns_file, in_force
 from streams.agents.decide import DecideLane, lanes
 from streams.agents.intake import IntakeLane
-from streams.log.source import Owned, Source, end_of, halted
+from streams.ages import Ages
+from streams.last_decisions import LastDecisions
+from streams.log.source import Owned, Source, end_of, halted, heard_of
 from streams.log.ticks import Ticker
 from streams.sources.reasons import MENDED, Notes
+from streams.watched_scorer import WatchedScorer, watched
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +49,25 @@ class Watch(faust.Service):
         wall: Callable[[], int],
         artefacts: Artefacts,
         *,
+        prefix: str = "",
         live: bool = True,
     ) -> None:
         """``topics``: the sources this worker reads; ``wall``: ms, what watermarks are told in.
 
-        ``artefacts`` tell what settings put in force; ``live`` False: the data carries the time.
+        ``prefix`` of the topics of the product. ``artefacts`` tell what settings put in force;
+        ``live`` False: the data carries the time.
         """
         super().__init__()
         self.recorder = Recorder(
-            topics, channels, version=version("rekindle"), python=platform.python_version()
+            topics,
+            channels,
+            version=version("rekindle"),
+            python=platform.python_version(),
+            prefix=prefix,
         )
+        self._channels = tuple(channels)
+        self._ages = Ages(wall)
+        self._assignments: dict[str, int] = {}
         self.sources: Mapping[str, Source] = {}
         # What parsers mended, and what came in at the HTTP door: they write, we count.
         self.notes, self.door = Notes(), Notes()
@@ -65,9 +79,11 @@ class Watch(faust.Service):
         self._gap = 0
         self._away: dict[str, tuple[int, int]] = {}
         self._in_force = ""
+        # What is in force by the last chunk, for whoever tells decisions as sentences.
+        self.policy: Policy | None = None
+        self.last_decisions = LastDecisions()
         self._told: set[str] = set()
         self._counted = Notes()
-        self._shown: set[tuple[str, int]] = set()
 
     # --- told by the agents ---------------------------------------------------------------------
 
@@ -77,9 +93,18 @@ class Watch(faust.Service):
         self.recorder.report(report)
         self.recorder.chunk(stages)
 
+    def decided(self, values: Sequence[bytes]) -> None:
+        """Keep the last decisions that reached their topic, as they were written."""
+        self.last_decisions.add(values)
+
     def took_in(self, topic: str, records: int, refused: Sequence[str]) -> None:
         """Count what intake forwarded and what it could not read."""
         self.recorder.intake(topic, records, refused)
+
+    def arrived(self, topic: str, at: int, delays: Sequence[int]) -> None:
+        """Note when the newest record of a topic was appended, and how long its events took."""
+        # else the times are of different worlds
+        self.recorder.arrived(delays if self._live else (), {topic: at})
 
     def handed_over(self, channel: str, result: str) -> None:
         """Count one action that deliver took up."""
@@ -117,17 +142,25 @@ class Watch(faust.Service):
                 self._put_in_force(force)
                 return
 
+    def listened_to(self, force: InForce) -> InForce:
+        """Return the same in force, with its model listened to."""
+        return watched(force, self.recorder.timings.scored)
+
     def _put_in_force(self, force: InForce) -> None:
         """Tell what is in force when it is something else than before."""
         if force.settings_hash == self._in_force:
             return
         self._in_force = force.settings_hash
+        self.policy = force.policy
         self.recorder.in_force(force.policy, force.settings_hash)
         scorer = force.scorer
-        if isinstance(scorer, ModelScorer):
-            self.recorder.model(scorer.ref.name, scorer.ref.version, scorer.provenance)
+        if isinstance(scorer, WatchedScorer):
+            model = scorer.model
+            self.recorder.model(model.ref.name, model.ref.version, model.provenance)
+            self.recorder.timings.trained(model.trained_at)
         else:
             self.recorder.model("prior", "", "prior")
+            self.recorder.timings.trained(0)
         # Partitions take an apply one after the other: each of the two is said once.
         if force.settings_hash not in self._told and force.policy is not None:
             self._told.add(force.settings_hash)
@@ -149,12 +182,16 @@ class Watch(faust.Service):
         self._gap = 0
         for name, source in self.sources.items():
             self.recorder.owned(name, len(source.owned), len(halted([source])))
+            news = source.assignments - self._assignments.get(name, 0)
+            self._assignments[name] = source.assignments
+            self.recorder.rebalanced(name, news)
             heard = source.heard_at()
             if heard is not None and self._wall() - heard > _UNHEARD_FOR:
                 self.unavailable("kafka")
         self._sample_lanes()
         self._count_notes()
         self._look_up_settings()
+        self._sample_pauses()
         now = _now()
         for service, (_, last) in list(self._away.items()):
             if now - last > _AWAY_FOR:
@@ -168,30 +205,39 @@ class Watch(faust.Service):
 
     def _sample_lanes(self) -> None:
         """Tell how the lanes stand, and nothing any more of those that were given up."""
-        shown = set()
-        for source in self.sources.values():
-            for at, own in list(source.owned.items()):
-                shown.add((at.topic, at.partition))
-                self._sample_lane(own, end_of(source, at))
-        for topic, partition in self._shown - shown:
-            self.recorder.gone(topic, partition)
-            if topic in self._topics_of("decide"):
-                self.recorder.outbox_gone(partition)
-        self._shown = shown
+        self.recorder.partitions.show(
+            [
+                self._stands(source, own)
+                for source in self.sources.values()
+                for own in list(source.owned.values())
+            ]
+        )
 
-    def _sample_lane(self, own: Owned, end: int | None) -> None:
+    def _stands(self, source: Source, own: Owned) -> Partition:
         lane = own.lane
-        topic, partition = lane.at.topic, lane.at.partition
-        if end is not None:
-            self.recorder.lag(topic, partition, max(0, end - lane.offset))
-        if isinstance(lane, IntakeLane) and lane.told is not None:
-            self.recorder.watermark(topic, partition, lane.told)
-        if isinstance(lane, DecideLane):
-            self.recorder.outbox(partition, lane.waiting)
+        end = end_of(source, lane.at)
+        # Before it is entered nobody knows where it stands.
+        waiting = None if end is None or not own.entered else max(0, end - lane.offset)
+        return Partition(
+            topic=lane.at.topic,
+            partition=lane.at.partition,
+            waiting=waiting,
+            oldest=self._ages.oldest(own, waiting, heard_of(source, lane.at)),
+            watermark=lane.told if isinstance(lane, IntakeLane) else None,
+            outbox=lane.waiting if isinstance(lane, DecideLane) else None,
+            ticked=(lane.head.now or None) if isinstance(lane, DecideLane) else None,
+        )
 
-    def _topics_of(self, agent: str) -> Sequence[str]:
-        source = self.sources.get(agent)
-        return () if source is None else source.topics
+    def _sample_pauses(self) -> None:
+        """Tell what the settings of our partitions hold back; of partitions that differ, most."""
+        paused: set[tuple[str, str]] = set()
+        shares = dict.fromkeys(self._channels, 1.0)
+        for lane in self._decide_lanes():
+            standing = lane.head.settings.standing(self._wall() if self._live else lane.head.now)
+            paused |= _pauses(standing)
+            for channel, share in shares.items():
+                shares[channel] = min(share, standing.share(CHANNEL + channel))
+        self.recorder.held_back(sorted(paused), shares)
 
     def _count_notes(self) -> None:
         """Count what was noted since the last time, and models refused since then."""
@@ -240,6 +286,16 @@ class Watch(faust.Service):
 
     def _gate_lane(self) -> str | None:
         return None if self.ticker is None else self.ticker.gate.blocking
+
+
+def _pauses(standing: Standing) -> set[tuple[str, str]]:
+    """Return what is paused, by name and kind of actor; who said nothing is an operator."""
+    return {(target, _kind(held.by)) for target, held in standing.paused.items()}
+
+
+def _kind(actor: str) -> str:
+    kind = actor.partition(":")[0] or "operator"
+    return kind if kind in ACTORS else OTHER
 
 
 def _now() -> int:

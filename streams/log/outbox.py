@@ -6,12 +6,14 @@ is already there.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from engine.actions import Action
 from engine.actions import decode as decode_action
 from engine.errors import Refused
 from engine.pipeline import ACTIONS, DECISIONS
 from engine.ports import OutboxId, Outgoing
 from streams.log.producer import Headers, Producer, Record
 from streams.log.reader import POSITION, Reader
+from streams.tracing import Tracing
 
 _VERSION = ("v", b"1")
 
@@ -20,9 +22,18 @@ class Outbox:
     """The way out of one partition; knows what each output topic held when we came."""
 
     def __init__(
-        self, producer: Producer, prefix: str, partition: int, topics: Sequence[str]
+        self,
+        producer: Producer,
+        prefix: str,
+        partition: int,
+        topics: Sequence[str],
+        tracing: Tracing | None = None,
     ) -> None:
-        """``topics``: all output topics, without ``prefix``; records go to their ``partition``."""
+        """``topics``: all output topics, without ``prefix``; records go to their ``partition``.
+
+        ``tracing`` says which actions carry the header of a trace.
+        """
+        self._tracing = tracing
         self._producer = producer
         self._prefix = prefix
         self._partition = partition
@@ -45,7 +56,8 @@ class Outbox:
         for entry in entries:
             tail = self._tails.get(entry.topic)
             if tail is None or entry.id > tail:
-                by_topic.setdefault(entry.topic, []).append(record(entry, self._prefix))
+                run = by_topic.setdefault(entry.topic, [])
+                run.append(record(entry, self._prefix, self._tracing))
         for topic in sorted(by_topic, key=lambda name: (name != DECISIONS, name)):
             await self._producer.run(self._prefix + topic, self._partition, by_topic[topic])
         return max((entry.id for entry in entries), default=None)
@@ -70,17 +82,20 @@ class Outbox:
         return await self.publish(sorted(entries))
 
 
-def record(entry: Outgoing, prefix: str) -> Record:
+def record(entry: Outgoing, prefix: str, tracing: Tracing | None = None) -> Record:
     """Return the Kafka record of an entry, with its headers."""
     headers: Headers = (_VERSION, (POSITION, str(entry.id).encode()))
     if entry.topic.startswith(ACTIONS):
-        headers = (*headers, *_cloud_event(entry.value, prefix))
+        action = decode_action(entry.value)
+        headers = (*headers, *_cloud_event(action, prefix))
+        link = tracing.of_action(action) if tracing is not None else None
+        if link is not None:
+            headers = (*headers, link.header)
     return Record(entry.key.encode(), entry.value, headers)
 
 
-def _cloud_event(value: bytes, prefix: str) -> Headers:
+def _cloud_event(action: Action, prefix: str) -> Headers:
     """Return the CloudEvents 1.0 headers of an action (Kafka binding, binary mode)."""
-    action = decode_action(value)
     return (
         ("ce_specversion", b"1.0"),
         ("ce_id", action.action_id.encode()),

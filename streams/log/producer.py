@@ -4,7 +4,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -27,6 +28,18 @@ class Record(NamedTuple):
     headers: Headers = ()
 
 
+class Watch(Protocol):
+    """Who hears how long runs take; see :class:`monitoring.timings.Timings`."""
+
+    def produced(self, topic: str, seconds: float) -> None:
+        """Note an acknowledged run."""
+        ...
+
+    def not_produced(self, topic: str) -> None:
+        """Note a run that was not acknowledged."""
+        ...
+
+
 class Producer:
     """Idempotent, acks=all. One writer per partition at a time; every run is awaited.
 
@@ -38,6 +51,7 @@ class Producer:
 
     def __init__(self, bootstrap: str, *, request_timeout_ms: int = 15_000) -> None:
         """``bootstrap``: brokers; nothing is connected before the first run."""
+        self.watch: Watch | None = None
         self._bootstrap = bootstrap
         self._timeout = request_timeout_ms
         self._inner: Any = None
@@ -80,6 +94,18 @@ class Producer:
         """
         if not records:
             return -1
+        if self.watch is None:
+            return await self._run(topic, partition, records)
+        started = perf_counter()
+        try:
+            last = await self._run(topic, partition, records)
+        except Unavailable:
+            self.watch.not_produced(topic)
+            raise
+        self.watch.produced(topic, perf_counter() - started)
+        return last
+
+    async def _run(self, topic: str, partition: int, records: Sequence[Record]) -> int:
         async with self._writers[topic, partition]:
             inner = await self.started()
             try:

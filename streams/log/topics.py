@@ -20,6 +20,7 @@ ACTIONS = "actions."
 FEEDBACK = "feedback"
 ARTEFACTS = "artefacts"
 DEAD_LETTERS = "dead-letters"
+ANOMALIES = "anomalies"
 
 CHANNELS = ("push", "sms", "email")
 
@@ -29,11 +30,16 @@ PARTITIONS = 64
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic without prefix, and what it must be like; ``partitions`` None = as many as events."""
+    """A topic without prefix, and what it must be like; ``partitions`` None = as many as events.
+
+    ``beside``: only a process beside the workers needs it, so that a shop of an older release,
+    where it is missing, runs on.
+    """
 
     name: str
     partitions: int | None = None
     compacted: bool = False
+    beside: bool = False
 
 
 def expected(channels: Sequence[str] = CHANNELS) -> list[Topic]:
@@ -45,6 +51,7 @@ def expected(channels: Sequence[str] = CHANNELS) -> list[Topic]:
         Topic(FEEDBACK),
         Topic(ARTEFACTS, partitions=1, compacted=True),
         Topic(DEAD_LETTERS, partitions=1),
+        Topic(ANOMALIES, partitions=1, beside=True),
     ]
 
 
@@ -130,7 +137,7 @@ async def check(deployment: Deployment, partitions: int | None = None) -> list[s
     try:
         there = await counts(admin)
         problems = _missing(deployment, there) + _uneven(deployment, there, partitions)
-        return problems or await _misconfigured(admin, deployment)
+        return problems or await _misconfigured(admin, deployment, there)
     except KafkaError as error:
         message = f"Kafka at {deployment.kafka} did not describe its topics: {error}."
         raise Unavailable(message) from error
@@ -139,7 +146,7 @@ async def check(deployment: Deployment, partitions: int | None = None) -> list[s
 
 
 def _missing(deployment: Deployment, there: Mapping[str, int]) -> list[str]:
-    names = [deployment.topic_prefix + topic.name for topic in expected()]
+    names = [deployment.topic_prefix + topic.name for topic in expected() if not topic.beside]
     names += [name for name, _ in deployment.sources]
     missing = sorted(set(names) - there.keys())
     if not missing:
@@ -164,8 +171,11 @@ def _uneven(deployment: Deployment, there: Mapping[str, int], asked: int | None)
     return problems
 
 
-async def _misconfigured(admin: AIOKafkaAdminClient, deployment: Deployment) -> list[str]:
+async def _misconfigured(
+    admin: AIOKafkaAdminClient, deployment: Deployment, there: Mapping[str, int]
+) -> list[str]:
     names = [deployment.topic_prefix + topic.name for topic in expected()]
+    names = [name for name in names if name in there]
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     problems = []
     for response in await admin.describe_configs(resources):

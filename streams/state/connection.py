@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any, Final, Self
+from time import perf_counter
+from typing import Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 
 import hiredis
@@ -63,6 +64,18 @@ class Script:
         return cls(name, source, sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
+class Watch(Protocol):
+    """Who hears how long commands take; see :class:`monitoring.timings.Timings`."""
+
+    def redis_answered(self, op: str, seconds: float) -> None:
+        """Note a command that was answered: its name in small letters, or the script's."""
+        ...
+
+    def redis_failed(self, kind: str) -> None:
+        """Note a command that failed: away, timeout, busy or refused."""
+        ...
+
+
 class RedisConnection:
     """Sends commands, each at most once, to one Redis or to the nodes of a cluster.
 
@@ -76,6 +89,7 @@ class RedisConnection:
         ``url``: ``redis+cluster://host:port,host:port`` is a cluster. Raises Refused for a URL
         that is none.
         """
+        self.watch: Watch | None = None
         self._timeout = timeout
         self._client: Redis | None = None
         self._cluster: Cluster | None = None
@@ -129,9 +143,25 @@ class RedisConnection:
 
         In a cluster its first argument is the key that says where; all keys share its hash tag.
         """
-        return await self._call(command, _key(command))
+        return await self._call(command, _key(command), "")
 
-    async def _call(self, command: Sequence[bytes | str | int], key: bytes | None) -> Any:
+    async def _call(
+        self, command: Sequence[bytes | str | int], key: bytes | None, script: str
+    ) -> Any:
+        """Send a command; ``script``: the name of the script that it runs."""
+        if self.watch is None:
+            return await self._send(command, key)
+        started = perf_counter()
+        try:
+            answer = await self._send(command, key)
+        except (Unavailable, exceptions.RedisError) as error:
+            if not isinstance(error, exceptions.NoScriptError):  # it is loaded and runs
+                self.watch.redis_failed(_kind(error))
+            raise
+        self.watch.redis_answered(script or str(command[0]).lower(), perf_counter() - started)
+        return answer
+
+    async def _send(self, command: Sequence[bytes | str | int], key: bytes | None) -> Any:
         with _one_word_for_away():
             if self._client is not None:
                 # redis-py leaves this one method without annotations
@@ -184,12 +214,12 @@ class RedisConnection:
         """Run a script; one that Redis forgot was not run, so it is loaded and sent again."""
         command = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
         try:
-            return await self._call(command, keys[0])
+            return await self._call(command, keys[0], script.name)
         except exceptions.NoScriptError:
             _log.debug("Redis does not know the script %s; loading it", script.name)
-            await self._call(("SCRIPT LOAD", script.source), keys[0])
+            await self._call(("SCRIPT LOAD", script.source), keys[0], "")
         try:
-            return await self._call(command, keys[0])
+            return await self._call(command, keys[0], script.name)
         except exceptions.NoScriptError as lost:
             raise Unavailable(f"Redis forgot the script {script.name} twice") from lost
 
@@ -249,6 +279,19 @@ def _is_away(error: exceptions.ResponseError) -> bool:
     text = str(error)
     code = getattr(error, "status_code", None) or text.partition(" ")[0]
     return code in _AWAY or any(f"-{word} " in text for word in _AWAY)
+
+
+def _kind(error: Exception) -> str:
+    """Return the kind of a failure, in a word."""
+    if not isinstance(error, Unavailable):
+        return "refused"
+    match error.__cause__:
+        case exceptions.TimeoutError() | TimeoutError():
+            return "timeout"
+        case exceptions.ResponseError():
+            return "busy"
+        case _:
+            return "away"
 
 
 class _PacksInC:

@@ -11,6 +11,8 @@ from engine.events import Event
 from engine.policy import Campaign, Cap, Channel, Policy
 from engine.reasons import REASONS
 from monitoring import metrics
+from monitoring.metrics import Metric
+from monitoring.partitions import Partition
 from monitoring.recorder import Recorder
 from streams.sources.reasons import INVALID
 
@@ -65,11 +67,23 @@ def test_every_metric_says_one_sentence_and_has_a_unique_name() -> None:
         assert bool(metric.buckets) == (metric.kind == "histogram"), metric.name
 
 
-def test_the_recorder_exposes_exactly_the_list() -> None:
+def test_the_workers_recorder_exposes_exactly_the_workers_list() -> None:
     recorder = Recorder(["rekindle.events.raw"])
     families = {family.name for family in recorder.registry.collect()}
     ours = {name for name in families if name.startswith(metrics.PREFIX)}
-    assert ours == {metric.exposed.removesuffix("_total") for metric in metrics.METRICS}
+    assert ours == {metric.exposed.removesuffix("_total") for metric in metrics.WORKER}
+
+
+def test_every_metric_belongs_to_exactly_one_kind_of_process() -> None:
+    assert (*metrics.WORKER, *metrics.AUDIT, *metrics.OBSERVER) == metrics.METRICS
+    declared = [each for each in vars(metrics).values() if isinstance(each, Metric)]
+    assert {each.name for each in declared} == {each.name for each in metrics.METRICS}
+
+
+def test_every_open_label_says_its_bound() -> None:
+    for metric in metrics.METRICS:
+        for label in metric.labels:
+            assert label.values or label.bound, (metric.name, label.name)
 
 
 def test_every_event_type_and_every_reason_is_a_label() -> None:
@@ -82,9 +96,22 @@ def test_every_reason_of_the_dead_letters_is_a_label() -> None:
 
 
 def test_no_deployment_exceeds_the_budget_of_series() -> None:
-    recorder = Recorder([f"t{n}" for n in range(20)])
+    topics = [f"t{n}" for n in range(20)]
+    recorder = Recorder(topics, prefix="rekindle.")
     recorder.in_force(a_crowded_policy(campaigns=200, caps=50), "hash")
-    assert series(recorder) <= BUDGET + 3 * 64, "the budget, and three gauges per partition"
+    recorder.held_back([(f"campaign:c{n}", by) for n in range(200) for by in metrics.ACTORS], {})
+    recorder.arrived([], dict.fromkeys(topics, 1))
+    own = ["rekindle.events", *[f"rekindle.actions.{name}" for name in metrics.CHANNELS]]
+    recorder.partitions.show(
+        [
+            Partition(
+                topic=topic, partition=n, waiting=1, oldest=1.0, watermark=1, outbox=1, ticked=1
+            )
+            for topic in [*own, *topics]
+            for n in range(64)
+        ]
+    )
+    assert 2_000 < series(recorder) <= BUDGET
 
 
 def test_promtool_finds_nothing_to_mend() -> None:

@@ -7,6 +7,7 @@ import msgspec
 from engine.policy import Cap
 from engine.report import Report
 from monitoring import metrics
+from monitoring.metrics import Metric
 from monitoring.recorder import Recorder
 from tests.unit.monitoring.test_metrics import a_crowded_policy
 
@@ -114,16 +115,93 @@ def test_a_chunk_is_timed_by_stage_and_counted_as_a_commit() -> None:
     assert 'rekindle_chunk_seconds_bucket{le="0.001",stage="take"} 0.0' in lines(recorder)
 
 
-def test_a_partition_given_up_is_reported_no_more() -> None:
+def folded(recorder: Recorder, metric: Metric) -> float:
+    return recorder.value(metrics.FOLDED_AWAY, metric=metric.name)
+
+
+def test_what_is_folded_is_counted_by_metric() -> None:
     recorder = a_recorder()
-    recorder.lag(RAW, 3, 17)
-    recorder.watermark(RAW, 3, 1_800_000_000_500)
-    recorder.outbox(3, 2)
-    assert recorder.value(metrics.WATERMARK, topic=RAW, partition="3") == 1_800_000_000.5
-    recorder.gone(RAW, 3)
-    recorder.outbox_gone(3)
-    left = [line for line in lines(recorder) if 'partition="3"' in line]
-    assert not left
+    recorder.report(
+        Report(
+            events=Counter(Surprise=3),
+            decisions=Counter({("nobody", "sent"): 1}),
+            armed=Counter(x=1),
+        )
+    )
+    recorder.intake("a topic of tomorrow", 5)
+    recorder.dead_letter(RAW, "a reason of tomorrow")
+    recorder.handover("pigeon", "accepted")
+    recorder.event_to_action("pigeon", 1.0)
+    recorder.timings.called("pigeon", 1.0)
+    for metric in (
+        metrics.EVENTS,
+        metrics.DECISIONS,
+        metrics.ARMED,
+        metrics.INTAKE,
+        metrics.LETTERS,
+        metrics.HANDOVERS,
+        metrics.EVENT_TO_ACTION,
+        metrics.HANDOVER_SECONDS,
+    ):
+        assert folded(recorder, metric) == 1, metric.name
+    assert folded(recorder, metrics.DUE) == 0
+
+
+def test_what_is_in_the_lists_is_not_folded() -> None:
+    recorder = a_recorder()
+    recorder.report(
+        Report(
+            events=Counter(ProductAdded=1),
+            decisions=Counter({("c0", "cap:cap0"): 2}),
+            due=Counter(c0=1),
+        )
+    )
+    recorder.intake(RAW, 5, ["not_json"])
+    recorder.handover("push", "accepted")
+    found = [line for line in lines(recorder) if line.startswith("rekindle_labels_folded_total{")]
+    assert found
+    assert all(line.endswith(" 0.0") for line in found), found
+
+
+def test_events_of_the_future_took_no_time() -> None:
+    recorder = a_recorder()
+    recorder.arrived([-5_000, 400, 90_000], {RAW: 1_800_000_000_500})
+    found = lines(recorder)
+    assert 'rekindle_ingest_delay_seconds_bucket{le="0.1"} 1.0' in found
+    assert 'rekindle_ingest_delay_seconds_bucket{le="0.5"} 2.0' in found
+    assert 'rekindle_ingest_delay_seconds_bucket{le="60.0"} 2.0' in found
+    assert "rekindle_ingest_delay_seconds_sum 90.4" in found
+    assert recorder.value(metrics.LAST_RECORD, topic=RAW) == 1_800_000_000.5
+
+
+def test_a_topic_nothing_came_from_has_no_time_of_its_newest_record() -> None:
+    name = metrics.LAST_RECORD.exposed
+    assert not [line for line in lines(a_recorder()) if line.startswith(name)]
+
+
+def test_what_is_paused_says_by_whom_and_goes_when_it_is_resumed() -> None:
+    recorder = a_recorder()
+    recorder.held_back([("channel:sms", "audit"), ("campaign:c0", "operator")], {"sms": 0.0})
+    assert recorder.value(metrics.PAUSED, name="channel:sms", by="audit") == 1
+    assert recorder.value(metrics.PAUSED, name="campaign:c0", by="operator") == 1
+    assert recorder.value(metrics.SHARE, channel="sms") == 0
+    assert recorder.value(metrics.SHARE, channel="push") == 1
+    recorder.held_back([], {"sms": 0.5})
+    found = [line for line in lines(recorder) if line.startswith("rekindle_paused{")]
+    assert found == [
+        f'rekindle_paused{{by="operator",name="channel:{x}"}} 0.0' for x in metrics.CHANNELS
+    ]
+    assert recorder.value(metrics.SHARE, channel="sms") == 0.5
+
+
+def test_the_live_page_counts_its_streams_and_what_it_dropped() -> None:
+    recorder = a_recorder()
+    recorder.clients(3)
+    recorder.frame_dropped(2)
+    recorder.rebalanced("decide", 2)
+    assert recorder.value(metrics.CLIENTS) == 3
+    assert recorder.value(metrics.DROPPED) == 2
+    assert recorder.value(metrics.REBALANCES, agent="decide") == 2
 
 
 def test_a_closed_gate_says_how_far_its_lane_is_behind() -> None:

@@ -1,12 +1,13 @@
 """What stands on stderr: news, once, and never a library's chatter or a user's mistake as trace."""
 
+import json
 import logging
 from collections.abc import Iterator
 from io import StringIO
 
 import pytest
 
-from engine.errors import Refused
+from engine.errors import InvalidEvent, Refused, Unavailable
 from streams import logs
 
 
@@ -84,3 +85,125 @@ def test_a_library_can_be_silenced_for_a_while(stderr: StringIO) -> None:
 
     assert "Unable connect" not in stderr.getvalue()
     assert "Heartbeat session expired" in stderr.getvalue()
+
+
+# --- as JSON ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lines() -> Iterator[StringIO]:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream = StringIO()
+    logs.set_up(stream, "json", "worker-1")
+    yield stream
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_as_json_each_line_is_one_object(lines: StringIO) -> None:
+    logging.getLogger("streams.worker").info("owns %s", 'events/"0-3"\n')
+
+    (line,) = lines.getvalue().splitlines()
+    said = json.loads(line)
+    assert said.pop("at").endswith("Z")
+    assert said == {
+        "level": "INFO",
+        "logger": "streams.worker",
+        "message": 'owns events/"0-3"\n',
+        "worker": "worker-1",
+    }
+
+
+def test_a_traceback_stays_on_its_line(lines: StringIO) -> None:
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        logging.getLogger("streams.worker").exception("a bug")
+
+    (line,) = lines.getvalue().splitlines()
+    said = json.loads(line)
+    assert said["error"] == "ZeroDivisionError"
+    assert "test_logs.py" in said["trace"]
+    assert "division by zero" in said["trace"]
+
+
+# --- without persons ----------------------------------------------------------------------------
+
+USER, MAIL, PHONE = "user-4711", "ann.lee@example.com", "+86 138-0013-8000"
+
+
+@pytest.fixture(params=["text", "json"])
+def discreet(request: pytest.FixtureRequest) -> Iterator[StringIO]:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream = StringIO()
+    logs.set_up(stream, request.param)
+    yield stream
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _fail_because_of(error: Exception) -> None:
+    try:
+        _raise(error)
+    except type(error) as raised:
+        message = "the chunk failed"
+        raise RuntimeError(message) from raised
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError(USER),
+        ValueError(f"invalid literal: {USER}"),
+        UnicodeDecodeError("utf-8", USER.encode(), 0, 1, MAIL),
+        InvalidEvent("no_user", f"{USER} is none"),
+        Refused(f"nobody may write to {MAIL}, {PHONE}"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_a_bug_raises_names_nobody(discreet: StringIO, error: Exception) -> None:
+    log = logging.getLogger("mode.services")
+    try:
+        _fail_because_of(error)
+    except RuntimeError as outer:
+        # as mode tells of a crash
+        log.exception("[%s] Crashed reason=%r", "decide", error)
+        log.critical("again: %s", outer, exc_info=outer)
+        log.critical(error)
+
+    told = discreet.getvalue()
+    assert type(error).__name__ in told
+    assert "the chunk failed" in told
+    assert "test_logs.py" in told
+    for secret in (USER, MAIL, PHONE):
+        assert secret not in told
+
+
+def test_a_task_nobody_waited_for_names_nobody(discreet: StringIO) -> None:
+    message = f"Task exception was never retrieved\nfuture: <Task exception=KeyError('{USER}')>"
+    logging.getLogger("asyncio").error(message, exc_info=KeyError(USER))
+
+    assert "never retrieved" in discreet.getvalue()
+    assert USER not in discreet.getvalue()
+
+
+def test_addresses_are_blotted_out_and_services_are_not(discreet: StringIO) -> None:
+    log = logging.getLogger("streams.worker")
+    log.info("sent to %s and %s", MAIL, PHONE)
+    log.info("redis at rediss://app:***@redis.example.com:6379/0, offset +12")
+
+    told = discreet.getvalue()
+    assert "sent to <address> and <address>" in told
+    assert "rediss://app:***@redis.example.com:6379/0, offset +12" in told
+
+
+def test_words_chosen_for_a_reader_are_told(discreet: StringIO) -> None:
+    log = logging.getLogger("streams.log.source")
+    log.warning("%s: %s", "events/3", Unavailable("Redis does not answer: timed out"))
+    assert "events/3: Redis does not answer: timed out" in discreet.getvalue()
