@@ -1,0 +1,144 @@
+"""The audit on real Kafka and Redis, beside a real worker: it finds, it stops, and it goes on."""
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from engine.actions import Action
+from engine.actions import decode as decode_action
+from engine.actions import encode as encode_action
+from streams.log.producer import Producer, Record
+from streams.log.reader import POSITION
+from tests.support.agreement import wait_folded
+from tests.support.running import Running, Shop, shipped, wait_until
+from tests.support.traffic import traffic
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis]
+
+_EVENTS = 4_000
+
+
+def test_an_injected_message_over_the_cap_pauses_its_channel_and_a_restart_goes_on(
+    shop: Shop,
+) -> None:
+    shop.apply(shipped())
+    shop.load(list(traffic(_EVENTS)))
+    with shop.worker():
+        wait_folded(shop)
+        audit = shop.start_audit()
+        wait_until(lambda: _ready(audit), "the audit knows everything", 60)
+        right = _samples(audit, 'verdict="ok"')
+        assert sum(right.values()) == len(shop.read("actions.push")) + len(
+            shop.read("actions.email")
+        )
+        assert _violations(audit) == {}
+
+        _inject_over_cap(shop)
+        wait_until(lambda: _paused_in_log(shop), "the channel is paused in the log")
+        assert _violations(audit) == {"over_cap": 1.0, "undecided": 1.0}
+        assert _control(shop)["evidence"]["verdict"] in {"over_cap", "undecided"}
+
+        assert audit.stop() == 0, audit.log
+        again = shop.start_audit()
+        wait_until(lambda: _ready(again), "the audit has gone on", 60)
+        # what was judged before is not judged again, and the channel not paused again
+        assert sum(_samples(again, 'verdict="ok"').values()) == 0
+        assert _violations(again) == {}
+        assert len(_controls(shop)) == shop.partitions
+        assert again.stop() == 0, again.log
+        assert "user u" not in audit.log + again.log
+
+
+def _handed_over(shop: Shop) -> bool:
+    """Return whether something was carried, and all that was decided has come to an end."""
+    told = {value["action_id"] for value in shop.values("feedback")}
+    carried = [value for value in shop.values("feedback") if value["type"] == "accepted"]
+    written = [*shop.values("actions.push"), *shop.values("actions.email")]
+    return bool(carried) and told >= {value["action_id"] for value in written}
+
+
+def _inject_over_cap(shop: Shop) -> None:
+    """Write a second message to somebody who has just had the one that is allowed."""
+    last = max(shop.read("actions.push"), key=lambda record: record.timestamp)
+    action: Action = decode_action(last.value)
+    other = msgspec.structs.replace(action, action_id=str(uuid4()), decision_id=str(uuid4()))
+
+    async def write() -> None:
+        producer = Producer(shop.deployment.kafka)
+        headers = [(POSITION, f"{_EVENTS * 10}.1".encode())]
+        record = Record(last.key, encode_action(other), tuple(headers))
+        await producer.run(shop.prefix + "actions.push", last.partition, [record])
+        await producer.stop()
+
+    asyncio.run(write())
+
+
+def _controls(shop: Shop) -> list[dict[str, Any]]:
+    return [value["control"] for value in shop.values("events") if value.get("control")]
+
+
+def _control(shop: Shop) -> dict[str, Any]:
+    return _controls(shop)[0]
+
+
+def _paused_in_log(shop: Shop) -> bool:
+    return [control["target"] for control in _controls(shop)] == ["channel:push"] * shop.partitions
+
+
+def _ready(audit: Running) -> bool:
+    try:
+        status, _ = audit.get("/readyz")
+    except OSError:
+        return False
+    return status == 200
+
+
+def _samples(audit: Running, part: str) -> dict[str, float]:
+    _, text = audit.get("/metrics")
+    found = {}
+    for row in text.splitlines():
+        if row.startswith("rekindle_audit_actions_total") and part in row:
+            name, _, value = row.rpartition(" ")
+            found[name] = float(value)
+    return found
+
+
+def _violations(audit: Running) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, value in _samples(audit, "verdict=").items():
+        verdict = name.partition('verdict="')[2].partition('"')[0]
+        if verdict != "ok" and value:
+            found[verdict] = found.get(verdict, 0.0) + value
+    return found
+
+
+def test_what_a_killed_worker_left_is_right_and_what_somebody_added_is_not(shop: Shop) -> None:
+    shop.apply(shipped())
+    records = list(traffic(1_500))
+    shop.load(records[:900])
+    worker = shop.start(REKINDLE_CLOCK="source")
+    wait_folded(shop)
+    shop.load(records[900:])
+    worker.kill()
+    with shop.worker(REKINDLE_CLOCK="source"):
+        wait_folded(shop)
+        wait_until(lambda: _handed_over(shop), "all was handed over")
+
+    code, text = shop.rekindle("audit", "--once", "--json")
+    clean = json.loads(text)
+    assert (code, clean["violations"], clean["unbalanced"]) == (0, [], [])
+    assert clean["whole"]
+    assert clean["unjudged"] == 0
+    assert clean["triggers"]["cart"]["armed"] > 100
+
+    _inject_over_cap(shop)
+    code, text = shop.rekindle("audit", "--once", "--json")
+    assert code == 1
+    assert {found["verdict"] for found in json.loads(text)["violations"]} == {
+        "over_cap",
+        "undecided",
+    }
