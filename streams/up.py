@@ -1,4 +1,7 @@
-"""Everything in one process tree: the servers that are not set, topics, settings, one worker."""
+"""Everything in one process tree: servers that are not set, topics, settings, and who works.
+
+That is one worker, and beside it an observer and an audit.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -7,6 +10,7 @@ from contextlib import ExitStack
 from engine.errors import Refused
 from streams import worker
 from streams.applying import applied_before, put_in_force
+from streams.companions import Companions
 from streams.demo.embedded import FETCH_WAIT, EmbeddedBroker, EmbeddedRedis
 from streams.http.server import reserve
 from streams.log import topics
@@ -41,6 +45,8 @@ def run(campaigns: tuple[str, bytes] | None, say: Callable[[str], None]) -> None
         summary = asyncio.run(_prepare(deployment, campaigns))
         for line in _said(deployment, summary):
             say(line)
+        if deployment.clock == "live":  # in a simulation there is nothing of the wall to observe
+            servers.enter_context(Companions(ours, deployment.worker_id))
         worker.run(deployment, beside=[Telling(deployment, say)])
 
 
@@ -58,6 +64,7 @@ def _said(deployment: Deployment, summary: str) -> list[str]:
     kind = "embedded, forgotten at the end" if deployment.embedded else "yours"
     said = [
         f"Kafka {deployment.kafka} ({kind}), HTTP http://{deployment.http}",
+        f"live page: http://{deployment.http}/live",
         f"in force: {summary or 'what was applied before'}",
     ]
     if deployment.embedded:  # the ports are new each time, so nobody could have set them before

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from time import time
-from typing import Any, assert_never
+from time import time_ns
+from typing import Any, Protocol, assert_never
 
 import faust
 import mode
@@ -23,8 +23,10 @@ from streams.artefacts import KafkaArtefacts
 from streams.delivery.clocks import Clock, TickClock, WallClock
 from streams.delivery.gateways import ConsoleGateway, Gateway, JsonlGateway, WebhookGateway
 from streams.delivery.handover import HandOvers
-from streams.http.app import routes
+from streams.delivery.kill import KillSwitch
+from streams.http.app import NAMED, routes
 from streams.http.server import HttpServer, reserve
+from streams.live.page import LivePage
 from streams.log import topics
 from streams.log.dead_letters import DeadLetters
 from streams.log.producer import Producer, Record
@@ -32,11 +34,14 @@ from streams.log.reader import Reader
 from streams.log.source import Group, Lane, Source, end_of
 from streams.log.ticks import Gate, Ticker
 from streams.settings import Deployment
+from streams.standing import held_back
 from streams.state.claims import RedisClaims
 from streams.state.connection import RedisConnection
 from streams.state.lanes import IntakeLanes
 from streams.state.policy import check as check_redis
 from streams.state.store import RedisStore
+from streams.tracing import Span, Tracing
+from streams.wall import now_ms
 from streams.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -72,9 +77,33 @@ def _secret(deployment: Deployment, channel: str) -> str:
     return secret
 
 
-def now_ms() -> int:
-    """Return the wall clock in ms."""
-    return int(time() * 1000)
+class Spans(Protocol):
+    """Where spans go; see :class:`streams.spans.Sender`."""
+
+    def send(self, span: Span) -> None:
+        """Queue one span."""
+        ...
+
+    def close(self) -> None:
+        """Send what is queued, for a moment."""
+        ...
+
+
+def tracing_of(deployment: Deployment) -> tuple[Spans | None, Tracing | None]:
+    """Return where spans go and who makes them; nothing where nothing is traced.
+
+    Raises Refused where OpenTelemetry is not installed.
+    """
+    if deployment.trace is None:
+        return None, None
+    try:
+        from streams.spans import to_collector  # noqa: PLC0415 - only here the library comes in
+    except ImportError:
+        message = "REKINDLE_TRACE needs OpenTelemetry: pip install 'rekindle[tracing]'."
+        raise Refused(message) from None
+    spans = to_collector(deployment.trace, deployment.worker_id, version("rekindle"))
+    made = Tracing(spans.send, deployment.trace_share, deployment.topic_prefix, time_ns)
+    return spans, made
 
 
 async def _check(deployment: Deployment) -> None:
@@ -92,6 +121,8 @@ async def _check(deployment: Deployment) -> None:
         raise Refused(str(error)) from error
     if problems:
         raise Refused("\n".join(problems))
+    for told in await held_back(deployment):
+        log.warning("%s", told)
 
 
 class _NoKafka(BootStrategy):
@@ -127,7 +158,7 @@ class Worker:
         self.artefacts = KafkaArtefacts(
             deployment.kafka,
             deployment.topic_prefix,
-            in_force.build,
+            lambda settings, files: self.watch.listened_to(in_force.build(settings, files)),
             fetch_wait=deployment.fetch_wait,
         )
         self.app = _App(
@@ -146,9 +177,12 @@ class Worker:
             topics.CHANNELS,
             now_ms,
             self.artefacts,
+            prefix=deployment.topic_prefix,
             live=deployment.clock == "live",
         )
         self.watch.sources = self.sources
+        self.spans, self.tracing = tracing_of(deployment)
+        self.redis.watch = self.producer.watch = self.watch.recorder.timings
         self._wire(self._parsers(), address)
 
     # --- wiring ---------------------------------------------------------------------------------
@@ -159,10 +193,19 @@ class Worker:
         So what sources need while they drain is there, and the port answers from first to last.
         """
         self.serve(_Shared(self))
-        for service in (self.artefacts, self.watch):
+        page = self._page()
+        for service in (self.artefacts, self.watch, *page.services):
             self.serve(service)
-        paths = routes(self.publish, now_ms, notes=self.watch.door)
-        self.serve(HttpServer(address, paths, self.watch))
+        self.serve(
+            HttpServer(
+                address,
+                [*routes(self.publish, now_ms, notes=self.watch.door), *page.routes],
+                render=self.watch.recorder.render,
+                health=self.watch.health,
+                elsewhere=f"POST to {', '.join(NAMED)}; look at /live; ",
+                first_to_end=page.first_to_end,
+            )
+        )
         if "intake" in self.only:
             source = self._source("intake", list(parsers), self._intake_lane(parsers))
             intake.agent(self.app, source)
@@ -176,6 +219,17 @@ class Worker:
             names = [self._topic(topics.ACTIONS + channel) for channel in self.gateways]
             source = self._source("deliver", names, self._deliver_lane())
             deliver.agent(self.app, source)
+
+    def _page(self) -> LivePage:
+        return LivePage(
+            self.deployment,
+            self.redis,
+            self.producer,
+            self.artefacts,
+            self.watch,
+            lambda: decide.lanes(self.sources["decide"]) if "decide" in self.sources else (),
+            now_ms,
+        )
 
     def serve(self, service: Any) -> None:
         """Run a service with the app; Faust types only the class, and takes an instance as well."""
@@ -220,6 +274,8 @@ class Worker:
             parsers=parsers,
             clock=now_ms,
             count=self.watch.took_in,
+            arrived=self.watch.arrived,
+            tracing=self.tracing,
         )
         return lambda at: intake.IntakeLane(at, parts)
 
@@ -232,6 +288,7 @@ class Worker:
             dead_letters=self.dead_letters,
             prefix=self.deployment.topic_prefix,
             watch=self.watch,
+            tracing=self.tracing,
         )
         return lambda at: decide.DecideLane(at, parts)
 
@@ -239,7 +296,13 @@ class Worker:
         live = self.deployment.clock == "live"
         clock: Clock = WallClock(now_ms) if live else TickClock(self.store)
         parts = deliver.Parts(
-            hand_overs=HandOvers(self.store, self.artefacts, clock),
+            hand_overs=HandOvers(
+                self.store,
+                self.artefacts,
+                clock,
+                KillSwitch(self.redis),
+                called=self.watch.recorder.timings.called,
+            ),
             claims=RedisClaims(self.redis),
             gateways=self.gateways,
             producer=self.producer,
@@ -249,6 +312,7 @@ class Worker:
             committed=lambda at: self.sources["deliver"].committed(at),  # noqa: PLW0108 - made later
             commit=lambda at, offset: self.sources["deliver"].commit_now(at, offset),  # noqa: PLW0108
             watch=self.watch.handed_over,
+            tracing=self.tracing,
         )
         return lambda at: deliver.DeliverLane(at, parts)
 
@@ -288,6 +352,8 @@ class _Shared(faust.Service):
     async def on_shutdown(self) -> None:
         for gateway in self._worker.gateways.values():
             await gateway.close()
+        if self._worker.spans is not None:
+            await asyncio.to_thread(self._worker.spans.close)
         await self._worker.producer.stop()
         await self._worker.reader.stop()
         await self._worker.redis.close()
@@ -336,7 +402,7 @@ def run(
 
     Raises Refused when it cannot start or must not go on.
     """
-    logs.set_up()
+    logs.set_up(form=deployment.log, worker=deployment.worker_id)
     with logs.silent("aiokafka"):  # what it would say of an absent Kafka we say in one sentence
         asyncio.run(_check(deployment))
     # +32 % events/s: the imports are never garbage.

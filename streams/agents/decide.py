@@ -35,6 +35,7 @@ from streams.log.reader import Bounds, Reader
 from streams.log.recorded import Past, look_back
 from streams.log.source import Source, place, went_back
 from streams.log.topics import CHANNELS
+from streams.tracing import Tracing, link_of
 
 # On `events` an invalid record is our own bug: this many in a row, or this share of the last
 # 10,000, stop the partition.
@@ -52,6 +53,10 @@ class Watch(Protocol):
 
     def step(self, report: Report, stages: Mapping[str, float], force: InForce) -> None:
         """Count one committed chunk."""
+        ...
+
+    def decided(self, values: Sequence[bytes]) -> None:
+        """Note decisions that reached their topic, as they were written."""
         ...
 
     def acted(self, channel: str, due_at: int) -> None:
@@ -75,6 +80,7 @@ class Parts:
     prefix: str
     watch: Watch
     chunk: int = 500
+    tracing: Tracing | None = None
 
 
 class DecideLane:
@@ -93,7 +99,7 @@ class DecideLane:
         self._token: str | None = None
         self._next_token: str | None = None
         outputs = (DECISIONS, *[ACTIONS + channel for channel in CHANNELS])
-        self._outbox = Outbox(parts.producer, parts.prefix, at.partition, outputs)
+        self._outbox = Outbox(parts.producer, parts.prefix, at.partition, outputs, parts.tracing)
         self._acknowledged: OutboxId | None = None
         self._past: Past | None = None
         self._holes = 0
@@ -157,6 +163,7 @@ class DecideLane:
             await self._hole(records[0].offset)
             return False
         self._holes = 0
+        started = self.parts.tracing.clock() if self.parts.tracing is not None else 0
         self.taken_at = records[-1].timestamp
         decoded, readable = await self._read(records)
         cut = chunks(decoded, self.offset, self.parts.chunk, lambda index: _crc(readable[index]))
@@ -166,12 +173,28 @@ class DecideLane:
             cut.append(Chunk([], first, after, _crc(records[-1])))
         for chunk in cut:
             await self._take(chunk)
+        if self.parts.tracing is not None:
+            self._trace_folds(self.parts.tracing, records, started)
         return True
+
+    def _trace_folds(
+        self, tracing: Tracing, records: Sequence[ConsumerRecord], started: int
+    ) -> None:
+        for record in records:
+            link = link_of(record.headers)
+            if link is not None:
+                attributes = {
+                    "messaging.destination.name": self.at.topic,
+                    "messaging.destination.partition.id": str(self.at.partition),
+                    "messaging.kafka.offset": record.offset,
+                }
+                tracing.folded(link, started, attributes)
 
     async def _take(self, chunk: Chunk) -> None:
         """Fold or decide, commit, and let out what must leave."""
         force = await self._in_force(self.head.settings)
         started = perf_counter()
+        clock = self.parts.tracing.clock() if self.parts.tracing is not None else 0
         taken = await self._taken(chunk, force)
         commit = taken.commit
         commit.trim = self._acknowledged
@@ -186,7 +209,7 @@ class DecideLane:
         if self._past is not None:
             self._passed(self._past, taken.report)
         await self._woken(commit.wakes, chunk)
-        await self._let_out(commit.outbox)
+        await self._let_out(commit.outbox, clock)
         stages = {
             "take": computed - started,
             "commit": committed - computed,
@@ -231,15 +254,31 @@ class DecideLane:
             if wake and (self.next_wake is None or wake < self.next_wake):
                 self.next_wake = wake
 
-    async def _let_out(self, entries: Sequence[Outgoing]) -> None:
+    async def _let_out(self, entries: Sequence[Outgoing], started: int) -> None:
         if entries:
             self.waiting = len(entries)
             self._acknowledged = await self._outbox.publish(entries)
             self.waiting = 0
+            made = [entry.value for entry in entries if entry.topic == DECISIONS]
+            self.parts.watch.decided(made)
+            if self.parts.tracing is not None:
+                self._trace_decisions(self.parts.tracing, made, started)
             # A decision stands right before its action.
             for decided, entry in pairwise(entries):
                 if entry.topic.startswith(ACTIONS):
                     self._acted(decode_decision(decided.value))
+
+    def _trace_decisions(self, tracing: Tracing, made: Sequence[bytes], started: int) -> None:
+        for decision in map(decode_decision, made):
+            link = tracing.of_decision(decision)
+            if link is not None:
+                attributes = {
+                    "rekindle.campaign": decision.campaign,
+                    "rekindle.outcome": decision.outcome,
+                    "rekindle.reason": decision.reason,
+                    "rekindle.channel": decision.channel or "",
+                }
+                tracing.decided(link, started, attributes)
 
     def _acted(self, decision: Decision) -> None:
         if decision.attempt == 0 and decision.channel is not None:

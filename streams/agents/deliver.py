@@ -25,6 +25,7 @@ from streams.log.producer import Producer, Record
 from streams.log.reader import Reader, position_of
 from streams.log.source import Gaps, Source, went_back
 from streams.log.topics import ACTIONS, FEEDBACK, partition_of
+from streams.tracing import Tracing, link_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Parts:
     committed: Callable[[TopicPartition], Awaitable[int | None]]
     commit: Callable[[TopicPartition, int], Awaitable[None]]
     watch: Callable[[str, str], None]
+    tracing: Tracing | None = None
 
 
 class DeliverLane:
@@ -58,6 +60,7 @@ class DeliverLane:
         self.channel = at.topic.removeprefix(parts.prefix + ACTIONS)
         self.gateway = parts.gateways[self.channel]
         self._last: OutboxId | None = None
+        self._result = ""
         self._gaps = Gaps(at, parts.reader)
 
     async def enter(self) -> None:
@@ -126,7 +129,7 @@ class DeliverLane:
             return False
         for record in records:
             if not self._repeated(record):
-                await self._take(record)
+                await self._traced(record)
             self.offset = record.offset + 1
         return True
 
@@ -139,12 +142,30 @@ class DeliverLane:
         self._last = at or self._last
         return False
 
+    async def _traced(self, record: ConsumerRecord) -> None:
+        """Take up one action, and tell its trace of it where it is in one."""
+        tracing = self.parts.tracing
+        link = link_of(record.headers) if tracing is not None else None
+        if tracing is None or link is None:
+            await self._take(record)
+            return
+        started, self._result = tracing.clock(), ""
+        try:
+            await self._take(record)
+        finally:
+            told = {"rekindle.channel": self.channel, "rekindle.result": self._result or "failed"}
+            tracing.delivered(link, started, told)
+
+    def _tell(self, result: str) -> None:
+        self._result = result
+        self.parts.watch(self.channel, result)
+
     async def _take(self, record: ConsumerRecord) -> None:
         try:
             read = handover.read(self.at.partition, record.value or b"", _cause(record))
         except InvalidEvent as error:
             await self.parts.dead_letters.write([(record, error)])
-            self.parts.watch(self.channel, error.reason)
+            self._tell(error.reason)
             return
         judged = await self.parts.hand_overs.judge(read)
         if isinstance(judged, Refusal):
@@ -157,7 +178,7 @@ class DeliverLane:
     ) -> None:
         claims, partition = self.parts.claims, self.at.partition
         if not await claims.claim(partition, self.channel, proceed.hand_over, proceed.keep):
-            self.parts.watch(self.channel, "claimed")
+            self._tell("claimed")
             await self._settle_of_others(read.action.action_id)
             return
         # Before the commit and the call: the source commits where a lane stands twice a second,
@@ -175,7 +196,7 @@ class DeliverLane:
         count = await self.parts.producer.partitions(topic)
         record = Record(key, encode(feedback))
         await self.parts.producer.run(topic, partition_of(key, count), [record])
-        self.parts.watch(self.channel, feedback.type)
+        self._tell(feedback.type)
 
     async def leave(self) -> None:
         """Nothing is left to flush: every report is awaited."""

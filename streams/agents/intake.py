@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import faust
@@ -19,11 +19,12 @@ from engine.errors import InvalidEvent, Refused, Unavailable
 from engine.events import Event, Position
 from streams.log import codec
 from streams.log.dead_letters import DeadLetters
-from streams.log.producer import Producer, Record
+from streams.log.producer import Headers, Producer, Record
 from streams.log.reader import Bounds, Reader
 from streams.log.source import Gaps, Source, went_back
 from streams.log.topics import EVENTS, partition_of
 from streams.state.lanes import IntakeLanes, LaneState
+from streams.tracing import Link, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,11 @@ _LOG_APPEND_TIME = 1
 
 @dataclass(frozen=True)
 class Parts:
-    """What every lane of intake works with. ``parsers``: by topic; ``clock``: ms."""
+    """What every lane of intake works with. ``parsers``: by topic; ``clock``: ms.
+
+    ``arrived`` is told of each chunk when its last record was appended, and how long its events
+    took to come to our door (ms).
+    """
 
     lanes: IntakeLanes
     producer: Producer
@@ -43,6 +48,21 @@ class Parts:
     parsers: dict[str, Parse]
     clock: Callable[[], int]
     count: Callable[[str, int, list[str]], None]
+    arrived: Callable[[str, int, list[int]], None] = lambda _topic, _at, _delays: None
+    tracing: Tracing | None = None
+
+
+@dataclass(slots=True)
+class _Parsed:
+    """What a chunk came to: runs by partition of ``events``, and what cannot be read.
+
+    ``delays`` of the events, ms; ``traced``: the sampled events among them.
+    """
+
+    runs: dict[int, list[Record]] = field(default_factory=lambda: defaultdict(list))
+    letters: list[tuple[ConsumerRecord, InvalidEvent]] = field(default_factory=list)
+    delays: list[int] = field(default_factory=list)
+    traced: list[tuple[Link, Event]] = field(default_factory=list)
 
 
 class IntakeLane:
@@ -96,10 +116,13 @@ class IntakeLane:
             self.offset, records[0].offset
         ):
             return False
-        runs, letters = await self._parse(records)
+        tracing = self.parts.tracing
+        started = tracing.clock() if tracing is not None else 0
+        parsed = await self._parse(records)
+        letters = parsed.letters
         writing = [
             self.parts.producer.run(self.parts.prefix + EVENTS, partition, run)
-            for partition, run in runs.items()
+            for partition, run in parsed.runs.items()
         ]
         if letters:
             writing.append(self._bury(letters))
@@ -114,19 +137,29 @@ class IntakeLane:
         # A producer's own time says nothing about what came before it: then only the end tells.
         self.forwarded_at = last.timestamp if _stamped(last) else None
         self.parts.count(self.at.topic, len(records), [error.reason for _, error in letters])
+        self.parts.arrived(self.at.topic, last.timestamp, parsed.delays)
+        if tracing is not None:
+            self._trace(tracing, parsed.traced, started)
         return True
+
+    def _trace(self, tracing: Tracing, traced: list[tuple[Link, Event]], started: int) -> None:
+        for link, event in traced:
+            kind = str(event.__struct_config__.tag)
+            attributes = {
+                "messaging.destination.name": self.at.topic,
+                "messaging.destination.partition.id": str(self.at.partition),
+                "rekindle.event.type": kind,
+            }
+            tracing.took_in(link, started, attributes)
 
     async def _bury(self, letters: list[tuple[ConsumerRecord, InvalidEvent]]) -> int:
         await self.parts.dead_letters.write(letters)
         return len(letters)
 
-    async def _parse(
-        self, records: Sequence[ConsumerRecord]
-    ) -> tuple[dict[int, list[Record]], list[tuple[ConsumerRecord, InvalidEvent]]]:
+    async def _parse(self, records: Sequence[ConsumerRecord]) -> _Parsed:
         parse = self.parts.parsers[self.at.topic]
         count = await self.parts.producer.partitions(self.parts.prefix + EVENTS)
-        runs: dict[int, list[Record]] = defaultdict(list)
-        letters = []
+        parsed = _Parsed()
         now = self.parts.clock()
         for record in records:
             position = Position(
@@ -137,12 +170,23 @@ class IntakeLane:
             try:
                 events = parse(record.value or b"", position, received_at)
             except InvalidEvent as error:
-                letters.append((record, error))
+                parsed.letters.append((record, error))
                 continue
             for event in events:
+                parsed.delays.append(event.received_at - event.occurred_at)
                 key = event.user_id.encode()
-                runs[partition_of(key, count)].append(Record(key, codec.write(event)))
-        return runs, letters
+                run = parsed.runs[partition_of(key, count)]
+                run.append(Record(key, codec.write(event), self._headers(event, parsed)))
+        return parsed
+
+    def _headers(self, event: Event, parsed: _Parsed) -> Headers:
+        """Return the header of a sampled event, and note it; most have none."""
+        tracing = self.parts.tracing
+        link = tracing.of_event(event) if tracing is not None else None
+        if link is None:
+            return ()
+        parsed.traced.append((link, event))
+        return (link.header,)
 
     def watermark(self, end: int | None, as_of: int | None) -> int | None:
         """Return the time before which everything appended is acknowledged in ``events``.

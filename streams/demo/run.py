@@ -115,6 +115,7 @@ def _play(asked: _Asked, shop: Shop, say: Callable[[str], None]) -> Played:
         broker = servers.enter_context(EmbeddedBroker())
         redis = servers.enter_context(EmbeddedRedis())
         environ = _environ(broker.bootstrap, redis.url, asked.folder)
+        say(f"live page, while it runs: http://{environ['REKINDLE_HTTP']}/live\n")
         return asyncio.run(_to_the_end(shop, environ, asked.folder, say))
 
 

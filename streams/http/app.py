@@ -39,6 +39,9 @@ PATHS: Final = {
     "a": "alias",
 }
 
+# Those a person would type, without the abbreviations.
+NAMED: Final = tuple(f"/v1/{path}" for path in PATHS if len(path) > 1)
+
 # Long enough for a restart: an SDK that gives up after three tries then lasts a minute.
 RETRY_UNAVAILABLE: Final = 20
 RETRY_BUSY: Final = 1

@@ -1,0 +1,1 @@
+"""What the live page shows: summaries of processes in, one snapshot out; pure."""
