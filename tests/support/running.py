@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -117,7 +118,7 @@ class Shop:
 
     def read(self, topic: str) -> list[ConsumerRecord]:
         """Return all that a topic holds now, partition by partition in order."""
-        count = 1 if topic in ("dead-letters", "artefacts") else self.partitions
+        count = 1 if topic in ("dead-letters", "artefacts", "anomalies") else self.partitions
         return asyncio.run(_read(self.deployment.kafka, self.prefix + topic, count))
 
     def ends(self, topic: str) -> list[int]:
@@ -163,6 +164,33 @@ class Shop:
             running.wait_ready()
         return running
 
+    def start_audit(self, **environ: str) -> "Running":
+        """Start an audit process, which is ready once it knows everything."""
+        return Running(self, (), environ, command="audit")
+
+    def start_observer(self, *arguments: str, **environ: str) -> "Running":
+        """Start an observer process, which is ready once it has read everything."""
+        return Running(self, (), environ, command="observe", arguments=arguments)
+
+    def start_targets(self, file: Path) -> "Running":
+        """Start what tells Prometheus of all processes of this shop, in a file."""
+        follow = ("--file", str(file), "--follow")
+        return Running(self, (), {}, command="targets", arguments=follow)
+
+    def rekindle(self, *arguments: str) -> tuple[int, str]:
+        """Run a command to its end; returns its exit code and what it printed."""
+        command = [sys.executable, "-m", "streams.cli", *arguments]
+        ended = subprocess.run(
+            command, env=_given(self), stdout=subprocess.PIPE, timeout=120, check=False
+        )
+        return ended.returncode, ended.stdout.decode()
+
+
+def _given(shop: Shop) -> dict[str, str]:
+    """Return the environment of a process of this shop."""
+    given = {name: value for name, value in os.environ.items() if "REKINDLE" not in name}
+    return given | shop.environ
+
 
 class Running:
     """One worker process."""
@@ -173,14 +201,15 @@ class Running:
         only: Sequence[str],
         environ: Mapping[str, str],
         program: str = "streams.cli",
+        command: str = "worker",
+        arguments: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
-        log = shop.directory / f"worker-{self.port}.log"
-        command = [sys.executable, "-m", program, "worker"]
-        command += ["--only", ",".join(only)] if only else []
-        given = {name: value for name, value in os.environ.items() if "REKINDLE" not in name}
-        given |= shop.environ | {"REKINDLE_HTTP": f"127.0.0.1:{self.port}"} | dict(environ)
-        self.server = Server(command, log, given)
+        log = shop.directory / f"{command}-{self.port}.log"
+        arguments = [sys.executable, "-m", program, command, *arguments]
+        arguments += ["--only", ",".join(only)] if only else []
+        given = _given(shop) | {"REKINDLE_HTTP": f"127.0.0.1:{self.port}"} | dict(environ)
+        self.server = Server(arguments, log, given)
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of one request to the worker's port."""

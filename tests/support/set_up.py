@@ -1,0 +1,154 @@
+"""The set-up of docker-compose.yml without a container engine: the same services as processes.
+
+Run it to look around: ``python -m tests.support.set_up``. Grafana and redis_exporter are not among
+them: neither can be installed here by the package index. Alertmanager posts where it would mail.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from engine.times import HOUR, SECOND, iso
+from tests.support.kafka import KafkaBroker
+from tests.support.prometheus import Alertmanager, Prometheus, Webhooks
+from tests.support.redis_server import RedisServer
+from tests.support.running import Running, Shop, shipped
+
+# What each service of the compose file is here; a test holds the two lists together.
+SERVICES = {
+    "kafka": "KafkaBroker",
+    "redis": "RedisServer",
+    "topics": "Shop",
+    "apply": "Shop.apply",
+    "worker": "rekindle worker",
+    "audit": "rekindle audit",
+    "observe": "rekindle observe",
+    "targets": "rekindle targets --follow",
+    "prometheus": "Prometheus",
+    "alertmanager": "Alertmanager",
+    "mail": "Webhooks",
+}
+ABSENT = {"grafana", "redis-exporter"}
+
+_PEOPLE = 30
+
+
+@dataclass
+class SetUp:
+    """All services, from entry to exit; ``traffic`` sends what shoppers of a small shop do."""
+
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        enter = self.stack.enter_context
+        targets = Path(enter(tempfile.TemporaryDirectory(prefix="rk-targets-")))
+        kafka, redis = enter(KafkaBroker()), enter(RedisServer(tcp=True))
+        self.shop = enter(Shop(kafka.bootstrap, redis.url, "rekindle."))
+        self.shop.apply(_eager())
+        self.worker = self._process(self.shop.start(ready=False))
+        self.audit = self._process(self.shop.start_audit(REKINDLE_WORKER_ID="audit"))
+        self.observer = self._process(self.shop.start_observer(REKINDLE_WORKER_ID="observe"))
+        self._process(self.shop.start_targets(targets / "rekindle.json"))
+        self.webhooks = enter(Webhooks())
+        self.alertmanager = enter(Alertmanager(self.webhooks.address))
+        self.prometheus = enter(Prometheus(targets, self.alertmanager.address))
+        for running in (self.worker, self.audit, self.observer):
+            running.wait_ready()
+        return self
+
+    def _process(self, running: Running) -> Running:
+        self.stack.callback(running.stop)
+        return running
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def traffic(self, seconds: float) -> None:
+        """Let people look, fill carts, order and write nonsense for so long, wall time."""
+        end, first = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            messages = list(_shoppers(first, int(time.time() * 1000)))
+            self.shop.publish("events.raw", [(m["userId"].encode(), _json(m)) for m in messages])
+            self.shop.publish("events.raw", [(b"nobody", b"this is no message")])
+            first += _PEOPLE
+            time.sleep(0.5)
+
+
+def _eager() -> str:
+    """Return the shipped campaigns, live, at any hour, with carts that are due at once."""
+    return shipped(
+        replace={
+            'from = "21:00"': 'from = "00:00"',
+            'to = "08:00"': 'to = "00:00"',
+            'settle = "2m"': 'settle = "1s"',
+        }
+    )
+
+
+def _json(message: dict[str, Any]) -> bytes:
+    return json.dumps(message).encode()
+
+
+def _shoppers(first: int, now: int) -> Iterator[dict[str, Any]]:
+    """Yield what a group of people does, hours ago: every fourth buys, the others leave a cart."""
+    for number in range(first, first + _PEOPLE):
+        user, at = f"shopper-{number}", now - 2 * HOUR
+        yield _message(number, user, at, "identify", traits=_traits(user))
+        for step, name in enumerate(_FUNNEL[: 4 if number % 4 else 5], 1):
+            yield _message(number, user, at + step * SECOND, "track", event=name, **_goods(number))
+
+
+_FUNNEL = ("Product Viewed", "Product Added", "Cart Viewed", "Checkout Started", "Order Completed")
+
+
+def _message(number: int, user: str, at: int, kind: str, **said: Any) -> dict[str, Any]:
+    medium = ("cpc", "email", "organic")[number % 3]
+    return {
+        "type": kind,
+        "messageId": f"{user}-{at}",
+        "userId": user,
+        "timestamp": iso(at),
+        "context": {
+            "campaign": {"source": "google", "medium": medium},
+            "device": {"token": f"token-{user}"},
+        },
+        **said,
+    }
+
+
+def _traits(user: str) -> dict[str, Any]:
+    allowed = {f"{channel}_opt_in": True for channel in ("email", "push", "sms")}
+    return {"email": f"{user}@example.com", "phone": "+8613800000000", **allowed}
+
+
+def _goods(number: int) -> dict[str, Any]:
+    product = {
+        "product_id": f"p{number % 40}",
+        "name": "Trail running shoe",
+        "category": ("shoes", "bags", "hats")[number % 3],
+        "price": 399.0,
+        "currency": "CNY",
+        "quantity": 1,
+    }
+    order = {"order_id": f"o-{number}", "total": 399.0, "products": [product]}
+    return {"properties": {**product, **order}}
+
+
+def main() -> None:
+    """Run until Ctrl-C, with shoppers, and say where to look."""
+    with SetUp() as running:
+        print(f"live page     http://127.0.0.1:{running.worker.port}/live")
+        print(f"Prometheus    http://{running.prometheus.address}")
+        print(f"Alertmanager  http://{running.alertmanager.address}")
+        print(f"settings      {' '.join(f'{k}={v}' for k, v in running.shop.environ.items())}")
+        with suppress(KeyboardInterrupt):
+            running.traffic(float("inf"))
+
+
+if __name__ == "__main__":
+    main()
