@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from engine import draws
 from engine.actions import (
@@ -23,6 +23,7 @@ from engine.actions import (
     TriggerRef,
 )
 from engine.actions import encode as encode_action
+from engine.controls import Held
 from engine.draws import fingerprint
 from engine.policy import Campaign, Policy, QuietHours
 from engine.ports import (
@@ -74,8 +75,22 @@ class DecisionTrigger(Struct, frozen=True, kw_only=True):
     due_at: str
 
 
+class HeldBack(Struct, frozen=True, kw_only=True):
+    """Who paused or throttled what a decision was silenced by; ``share`` of it that was sent."""
+
+    target: str
+    share: float
+    by: str
+    reason: str
+    since: str
+    until: str | None = None
+
+
 class Decision(Struct, frozen=True, kw_only=True):
-    """One record of ``decisions``; ``at`` is the tick's now, or the event's arrival."""
+    """One record of ``decisions``; ``at`` is the tick's now, or the event's arrival.
+
+    ``held``: only where a pause or a throttle that says by whom it is was the reason.
+    """
 
     v: int = VERSION
     decision_id: str
@@ -104,6 +119,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     caps: list[CapState] = []
     basket: float | None = None
     action_id: str | None = None
+    held: HeldBack | UnsetType = UNSET
 
 
 _encode = msgspec.json.Encoder().encode
@@ -291,6 +307,7 @@ class Verdict(NamedTuple):
     withheld: str = ""
     action: Action | None = None
     encoded: bytes = b""
+    held: Held | None = None
 
 
 def judge(weighed: Weighed, addresses: Addresses, force: InForce, *, outranked: bool) -> Verdict:
@@ -328,7 +345,7 @@ def _silenced(weighed: Weighed, *, outranked: bool) -> Verdict:
     in_time = until is not None and until <= trigger.due_at + weighed.case.campaign.stale_after
     if in_time:
         return Verdict("defer", reason, until)
-    return Verdict("suppress", reason)
+    return Verdict("suppress", reason, held=None if outranked else objection.held)
 
 
 def ids(case: Case) -> tuple[str, str]:
@@ -378,6 +395,20 @@ def record(
         caps=caps,
         basket=None if weighed.basket is None else round(weighed.basket, _MICRO),
         action_id=action if verdict.outcome == "send" or verdict.withheld else None,
+        held=_held_back(verdict.held),
+    )
+
+
+def _held_back(held: Held | None) -> HeldBack | UnsetType:
+    if held is None or not held.by:
+        return UNSET
+    return HeldBack(
+        target=held.target,
+        share=held.share,
+        by=held.by,
+        reason=held.reason,
+        since=iso(held.since),
+        until=None if held.until is None else iso(held.until),
     )
 
 
@@ -507,9 +538,8 @@ def a_case(
     policy = force.policy
     assert policy is not None
     dry_run = policy.mode == "dry_run" or campaign.status == "dry_run"
-    return Case(
-        user_id, profile, trigger, campaign, policy, now, dry_run, frozenset(force.settings.paused)
-    )
+    standing = force.settings.standing(now)
+    return Case(user_id, profile, trigger, campaign, policy, now, dry_run, standing)
 
 
 def judge_again(case: Case, channel: str, force: InForce) -> Objection | None:
@@ -521,6 +551,7 @@ def judge_again(case: Case, channel: str, force: InForce) -> Objection | None:
 __all__ = [
     "Choice",
     "Decision",
+    "HeldBack",
     "Verdict",
     "Weighed",
     "a_case",

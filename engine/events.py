@@ -231,18 +231,40 @@ class Tick(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="typ
     v: int = VERSION
 
 
+class Control(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who held what back, or let it go, and why.
+
+    ``actor`` ``operator:<name>``, ``audit`` or ``brake``; ``target`` ``channel:sms`` or
+    ``campaign:cart``; ``before`` and ``after`` the share of it that may be sent (0 = paused,
+    1 = free, None = not known); ``at`` and ``expires_at`` ms of the shop's clock.
+    """
+
+    id: str
+    at: int
+    actor: str
+    action: Literal["pause", "resume", "throttle"]
+    target: str
+    reason: str = ""
+    before: float | None = None
+    after: float | None = None
+    evidence: dict[str, float | str] = {}
+    expires_at: int | None = None
+
+
 class SettingsRecord(
     Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="settings"
 ):
     """A delta of what is in force, by content hash; ``pause`` maps a name to on or off.
 
-    Names in ``pause`` are ``channel:push`` or ``campaign:cart``.
+    Names in ``pause`` are ``channel:push`` or ``campaign:cart``. A ``control`` says who and why,
+    and rules its own target: ``pause`` beside it is for releases that do not read it.
     """
 
     campaigns: str | None = None
     templates: str | None = None
     model: str | None = None
     pause: dict[str, bool] = {}
+    control: Control | None = None
     origin: str = ""
     v: int = VERSION
 

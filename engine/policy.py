@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from engine import controls
+from engine.controls import Held, Standing
 from engine.events import SettingsRecord
 from engine.times import DAY, HOUR, MINUTE, SECOND
 
@@ -114,25 +116,62 @@ class Policy(Struct, frozen=True, kw_only=True, dict=True):
         return max([26 * HOUR, *windows, *cooldowns])
 
 
-class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which artefacts and pauses are in force in one partition: the sum of its settings records."""
+def _pauses(held: Held, target: str) -> bool:
+    return held.target == target and not held.share
+
+
+class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
+    """Which artefacts and pauses are in force in one partition: the sum of its settings records.
+
+    ``paused`` names what is paused, for releases that read nothing else; ``held`` says by whom and
+    until when, and holds the throttles. A name without an entry there is paused with no end.
+    """
 
     campaigns: str | None = None
     templates: str | None = None
     model: str | None = None
     paused: tuple[str, ...] = ()
+    held: tuple[Held, ...] = ()
 
     def merged(self, delta: SettingsRecord) -> "Settings":
         """Return these settings with a settings record applied; twice is the same as once."""
-        paused = set(self.paused)
+        paused, held, control = set(self.paused), self.held, delta.control
         for name, on in delta.pause.items():
-            (paused.add if on else paused.discard)(name)
+            if control is None or name != control.target:
+                (paused.add if on else paused.discard)(name)
+                held = tuple(one for one in held if not _pauses(one, name))
+        if control is not None:
+            silent = Held(target=control.target)  # paused, and nobody said by whom
+            known = control.target not in paused or any(
+                _pauses(one, control.target) for one in held
+            )
+            held = controls.applied(held if known else (*held, silent), control)
+            pauses = any(_pauses(one, control.target) for one in held)
+            (paused.add if pauses else paused.discard)(control.target)
+            held = tuple(one for one in held if one != silent)
         return Settings(
             campaigns=delta.campaigns or self.campaigns,
             templates=delta.templates or self.templates,
             model=delta.model or self.model,
             paused=tuple(sorted(paused)),
+            held=held,
         )
+
+    @cached_property
+    def _all(self) -> tuple[Held, ...]:
+        """Return everything held back, also what is paused without a word."""
+        told = {one.target for one in self.held if not one.share}
+        return (*self.held, *(Held(target=name) for name in self.paused if name not in told))
+
+    @cached_property
+    def _endless(self) -> Standing | None:
+        """Return what holds at any time; None where something ends."""
+        ends = any(one.until is not None for one in self.held)
+        return None if ends else controls.standing(self._all, 0)
+
+    def standing(self, now: int) -> Standing:
+        """Return what is paused and throttled at ``now`` (ms): asked for every candidate."""
+        return self._endless or controls.standing(self._all, now)
 
     def digest(self) -> str:
         """Return the ``settings_hash``: 16 hex digits of sha256 of the canonical JSON."""

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from engine.actions import Content
 from engine.changes import Memory
+from engine.controls import FREE, Held, Standing
 from engine.events import Line, Position
 from engine.policy import Campaign, Policy, Settings
 from engine.profile import Profile, Trigger
@@ -22,9 +23,9 @@ from engine.triggers import Context, LocalTime, TriggerRule
 class Case:
     """One question: may this campaign speak to this user now, because of this trigger?
 
-    ``dry_run`` whether the answer would only be recorded; ``paused`` names from the settings in
-    force (``channel:push``, ``campaign:cart``); ``handing_over`` whether it is asked once more
-    because a decided action is about to be handed to its gateway.
+    ``dry_run`` whether the answer would only be recorded; ``standing`` what is paused
+    (``channel:push``, ``campaign:cart``) and throttled at ``now``; ``handing_over`` whether it is
+    asked once more because a decided action is about to be handed to its gateway.
     """
 
     user_id: str
@@ -34,7 +35,7 @@ class Case:
     policy: Policy
     now: int
     dry_run: bool
-    paused: frozenset[str] = frozenset()
+    standing: Standing = FREE
     handing_over: bool = False
 
     @property
@@ -45,10 +46,14 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """A guard's no: defer ``until`` (ms, later than now), or suppress when that is None."""
+    """A guard's no: defer ``until`` (ms, later than now), or suppress when that is None.
+
+    ``held``: who paused or throttled it, where that is why.
+    """
 
     reason: str
     until: int | None = None
+    held: Held | None = None
 
 
 class Guard(Protocol):

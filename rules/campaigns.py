@@ -93,15 +93,23 @@ def load(content: bytes, name: str, templates: Collection[str] | None = None) ->
     ``templates``: names a campaign's ``template`` may have; None = not judged here. Raises Refused
     with one line per problem, ``name:line: what is wrong; how to mend it``, all of them at once.
     """
+    file = opened(content, name, LATER)
+    policy = _policy(file, templates)
+    file.complaints.refuse()
+    return policy
+
+
+def opened(content: bytes, name: str, later: Mapping[str, str] | None = None) -> Table:
+    """Open any TOML file of an operator for reading with complaints; raises Refused if it is none.
+
+    ``later``: keys of later releases, each with the sentence that says so.
+    """
     text = _text(content, name)
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Refused(_no_toml(text, name, str(error))) from None
-    complaints = Complaints(name, locate(text))
-    policy = _policy(Table(complaints, (), values, LATER), templates)
-    complaints.refuse()
-    return policy
+    return Table(Complaints(name, locate(text)), (), values, later)
 
 
 def _text(content: bytes, name: str) -> str:
@@ -368,4 +376,4 @@ def _lift(table: Table, used: Collection[str]) -> dict[str, float]:
     return found
 
 
-__all__ = ["LATER", "MOST_SENDS", "load", "shipped"]
+__all__ = ["LATER", "MOST_SENDS", "load", "opened", "shipped"]

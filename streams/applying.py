@@ -121,6 +121,9 @@ def pause_name(name: str) -> str:
         if kind not in ("channel", "campaign") or not rest:
             message = f"{name!r} names nothing: write channel:sms or campaign:cart."
             raise Refused(message)
+        if kind == "channel" and rest not in CHANNELS:
+            message = f"There is no channel {rest!r}: there are {', '.join(CHANNELS)}."
+            raise Refused(message)
         return name
     return f"channel:{name}" if name in CHANNELS else f"campaign:{name}"
 

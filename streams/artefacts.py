@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
+from typing import Final
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,6 +16,9 @@ from engine.ports import InForce
 from streams.log.topics import ARTEFACTS
 
 log = logging.getLogger(__name__)
+
+# Settings kept compiled: a brake may change them every five minutes, for months.
+_KEPT: Final = 64
 
 Build = Callable[[Settings, Mapping[str, bytes]], InForce]
 
@@ -46,6 +50,8 @@ class KafkaArtefacts(faust.Service):
             if any(sha is not None and sha not in self._files for sha in needed):
                 return None
             force = self._built[digest] = self._build(settings, self._files)
+            if len(self._built) > _KEPT:
+                del self._built[next(iter(self._built))]
         return force
 
     @faust.Service.task

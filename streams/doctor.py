@@ -7,14 +7,13 @@ from typing import Final
 from msgspec import Struct
 
 from engine.errors import Refused, Unavailable
-from engine.policy import Settings
 from engine.ports import Head
 from engine.times import SECOND
 from models import scorer
 from models.manifest import expired, unpack
 from rules import campaigns
 from rules.zones import ZONES
-from streams import campaigns_file
+from streams import campaigns_file, standing
 from streams.log import keeping, topics
 from streams.log.producer import Producer
 from streams.log.reader import Reader
@@ -66,9 +65,11 @@ class _Doctor:
                 files = await self._files()
                 yield self._campaigns(heads, files)
                 yield self._model(heads, files)
+                yield await self._held_back()
             else:
                 yield _unseen("campaigns", "Kafka and Redis")
                 yield _unseen("model", "Kafka and Redis")
+                yield _unseen("controls", "Kafka and Redis")
         finally:
             await self._reader.stop()
             await self._redis.close()
@@ -203,8 +204,7 @@ class _Doctor:
             policy = campaigns.load(content, f"campaigns {name}")
         except Refused as refused:
             return Finding("campaigns", ok=False, sentence=str(refused).replace("\n", " "))
-        paused = _paused(heads[0].settings)
-        return Finding("campaigns", ok=True, sentence=campaigns_file.summary(policy) + paused)
+        return Finding("campaigns", ok=True, sentence=campaigns_file.summary(policy))
 
     def _model(self, heads: list[Head], files: dict[str, bytes]) -> Finding:
         names = sorted({head.settings.model for head in heads} - {None}, key=str)
@@ -224,6 +224,13 @@ class _Doctor:
         if old is not None:
             return Finding("model", ok=False, sentence=f"{old} Until then it goes on scoring.")
         return Finding("model", ok=True, sentence=f"{str(names[-1])[:12]} in force")
+
+    async def _held_back(self) -> Finding:
+        """Tell what is paused or throttled; somebody wants it so, hence it is never bad."""
+        now = await standing.seen(self._deployment, self._redis, self._partitions)
+        told = [standing.told(row, now.partitions) for row in now.rows]
+        sentence = "; ".join(told) or "nothing is paused or throttled"
+        return Finding("controls", ok=True, sentence=sentence)
 
     @staticmethod
     def _simulated_allowed(heads: list[Head], files: dict[str, bytes]) -> bool:
@@ -285,10 +292,6 @@ def _named(server: str) -> str:
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:,.0f} MiB"
-
-
-def _paused(settings: Settings) -> str:
-    return f"; paused: {', '.join(settings.paused)}" if settings.paused else ""
 
 
 def _unseen(about: str, because: str) -> Finding:

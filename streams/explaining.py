@@ -25,6 +25,7 @@ from rules.guards import (
     reachability,
     staleness,
     suppression,
+    throttle,
 )
 from rules.triggers import TRIGGERS
 from rules.triggers.post_purchase import PostPurchase
@@ -204,6 +205,10 @@ def _cap(cap: Cap) -> str:
             return f"{cap.name}, {spoken(cap.window)} between two messages{by}"
 
 
+def _throttle(_: Policy, __: Campaign) -> str:
+    return "A throttle of the channel: the lot decides who is silenced; nothing is kept for later."
+
+
 def _quiet(policy: Policy, _: Campaign) -> str:
     hours = policy.quiet_hours
     if hours.start == hours.end:
@@ -225,6 +230,7 @@ SENTENCES: Final[Mapping[type, Callable[[Policy, Campaign], str]]] = {
     suppression.Suppression: _suppression,
     cooldown.Cooldown: _cooldown,
     caps.Caps: _caps,
+    throttle.Throttle: _throttle,
     quiet_hours.Quiet: _quiet,
 }
 

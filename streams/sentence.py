@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from engine.decisions import ChannelView, Decision
+from msgspec import UNSET
+
+from engine.controls import OPERATOR
+from engine.decisions import ChannelView, Decision, HeldBack
 from engine.policy import Campaign, Policy
 from engine.reasons import CAP
 
@@ -41,7 +44,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "template_failed": "not sent: the words could not be made; rekindle campaigns check says why",
     "out_of_stock": "not sent: what it speaks of is sold out",
     "budget": "not sent: the budget is spent",
-    "rate_brake": "not sent: too much was being sent at once",
+    "rate_brake": "not sent: the channel is throttled, and the lot left this message out",
 }
 
 
@@ -55,7 +58,7 @@ def sentence(
     With the ``policy`` it was made under the worth is taken apart: uplift x margin x basket, cost,
     patience. A policy of another campaign version cannot tell them, and is not used.
     """
-    said = _reason(decision)
+    said = _reason(decision, minute or _minute)
     if decision.outcome == "defer":
         said = (
             said.replace("not sent", "held back", 1)
@@ -75,10 +78,37 @@ def line(decision: Decision, policy: Policy | None = None) -> str:
     return f"{_minute(decision.at)} {decision.campaign}{about}: {sentence(decision, policy)}"
 
 
-def _reason(decision: Decision) -> str:
+def _reason(decision: Decision, minute: Callable[[str | None], str]) -> str:
     if decision.reason.startswith(CAP):
         return f"not sent: {_cap(decision)}"
+    if decision.held is not UNSET:
+        return f"not sent: {_held(decision.held, minute)}"
     return SENTENCES[decision.reason].format(channel=decision.channel or "a channel")
+
+
+def _held(held: HeldBack, minute: Callable[[str | None], str]) -> str:
+    """Return who paused or throttled it, since when, and why if they said so."""
+    by = f"{target_name(held.target)} is {held_to(held.share)} by {actor_name(held.by)}"
+    until = f" until {minute(held.until)}" if held.until else ""
+    because = f": {held.reason}" if held.reason else ""
+    return f"{by} since {minute(held.since)}{until}{because}"
+
+
+def held_to(share: float) -> str:
+    """Return what a share that may be sent means: ``paused``, ``throttled to 60 %``."""
+    return f"throttled to {share * 100:.0f} %" if share > 0 else "paused"
+
+
+def target_name(target: str) -> str:
+    """Return what is held back as people call it: ``SMS``, ``the campaign cart``."""
+    kind, _, name = target.partition(":")
+    return channel_name(name) if kind == "channel" else f"the campaign {name}"
+
+
+def actor_name(actor: str) -> str:
+    """Return who held it back: a person by name, else ``the audit`` or ``the brake``."""
+    person = actor.startswith(OPERATOR)
+    return actor.removeprefix(OPERATOR) if person else f"the {actor}"
 
 
 def _cap(decision: Decision) -> str:

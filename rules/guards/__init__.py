@@ -4,8 +4,9 @@
    the answer she would give first to "why was nothing sent?".
 2. **consent, personalisation, reachability, suppression**: whether this person may and can be
    spoken to at all. Lasting facts about her, so they come before what the next hours change.
-3. **cooldown, caps**: whether she has heard enough. They come after the lasting facts, so that a
-   cap in the statistics means a message that could have been sent.
+3. **cooldown, caps, throttle**: whether she has heard enough, and whether the channel carries all
+   of it now. They come after the lasting facts, so that a cap or a brake in the statistics means a
+   message that could have been sent.
 4. **quiet hours**: only what everybody else allows is held for the morning, and it is judged
    wholly anew then.
 
@@ -26,6 +27,7 @@ from rules.guards import (
     reachability,
     staleness,
     suppression,
+    throttle,
 )
 
 GUARDS: Final[tuple[Guard, ...]] = (
@@ -38,5 +40,6 @@ GUARDS: Final[tuple[Guard, ...]] = (
     suppression.GUARD,
     cooldown.GUARD,
     caps.GUARD,
+    throttle.GUARD,
     quiet_hours.GUARD,
 )

@@ -11,10 +11,15 @@ class Pause:
 
     def __call__(self, case: Case, channel: str) -> Objection | None:
         """Return the objection, of the campaign before that of the channel."""
-        if case.campaign.status == "paused" or f"campaign:{case.campaign.id}" in case.paused:
+        paused = case.standing.paused
+        if case.campaign.status == "paused":
             return Objection("campaign_paused")
-        if f"channel:{channel}" in case.paused:
-            return Objection("channel_paused")
+        if not paused:
+            return None
+        if (held := paused.get(f"campaign:{case.campaign.id}")) is not None:
+            return Objection("campaign_paused", held=held)
+        if (held := paused.get(f"channel:{channel}")) is not None:
+            return Objection("channel_paused", held=held)
         return None
 
 

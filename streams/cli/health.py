@@ -35,7 +35,7 @@ def settings(*, markdown: bool, as_json: bool) -> None:
 @as_json
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
-    """Look at Kafka, topics, Redis, clock, campaigns and model: one line each.
+    """Look at Kafka, topics, Redis, clock, campaigns, model and pauses: one line each.
 
     Also whether Kafka keeps enough and safely enough for a restore of Redis.
 

@@ -1,4 +1,4 @@
-"""`topics`, `apply`, `pause`, `resume`, `import`, `sources`: the operator's hand."""
+"""`topics`, `apply`, `import`, `sources`: the operator's hand."""
 
 from pathlib import Path
 
@@ -116,36 +116,6 @@ def apply(
             click.echo(f"{kind} {name[:12]} in force in {applied.partitions} partitions")
     if applied.summary:
         click.echo(applied.summary)
-
-
-def _set_pause(name: str, *, paused: bool, as_json: bool) -> None:
-    from streams import control
-    from streams.applying import pause_name
-    from streams.settings import Deployment
-
-    full = pause_name(name)
-    applied = run(control.apply(Deployment.from_process(), pause={full: paused}, origin="pause"))
-    if as_json:
-        print_json({"name": full, "paused": paused, "partitions": applied.partitions})
-    else:
-        word = "paused" if paused else "resumed"
-        click.echo(f"{full} {word} in {applied.partitions} partitions")
-
-
-@click.command(epilog=example("rekindle pause sms", "rekindle pause campaign:cart"))
-@click.argument("name", metavar="CHANNEL|CAMPAIGN")
-@as_json
-def pause(*, name: str, as_json: bool) -> None:
-    """Stop a channel or a campaign: what becomes due meanwhile is silenced, not kept for later."""
-    _set_pause(name, paused=True, as_json=as_json)
-
-
-@click.command(epilog=example("rekindle resume sms", "rekindle resume campaign:cart"))
-@click.argument("name", metavar="CHANNEL|CAMPAIGN")
-@as_json
-def resume(*, name: str, as_json: bool) -> None:
-    """Let a paused channel or campaign speak again; it never releases a burst."""
-    _set_pause(name, paused=False, as_json=as_json)
 
 
 @click.command(

@@ -9,12 +9,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from time import perf_counter
+from typing import Final, Protocol
 
 import msgspec
 
 from engine.actions import Action
 from engine.actions import decode as decode_action
+from engine.controls import Standing
 from engine.decisions import a_case, judge_again
 from engine.draws import fingerprint
 from engine.errors import InvalidEvent, Unavailable
@@ -24,7 +26,7 @@ from engine.profile import decode as decode_profile
 from engine.times import HOUR, from_iso
 from streams.delivery.clocks import Clock
 from streams.delivery.feedback import Feedback, about
-from streams.delivery.gateways import Accepted, Failed, Gateway, Rejected, Unknown
+from streams.delivery.gateways import Accepted, Answer, Failed, Gateway, Rejected, Unknown
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +87,14 @@ def read(partition: int, value: bytes, cause: int | None = None) -> ActionRecord
     return ActionRecord(partition, action, value, created, expires, cause)
 
 
+class Switch(Protocol):
+    """What is paused besides the log; see :class:`streams.delivery.kill.KillSwitch`."""
+
+    async def standing(self, now: int) -> Standing:
+        """Return what is paused at ``now`` (ms); raises Unavailable."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class HandOvers:
     """Judges and calls with what is in force and stored at that moment; keeps nothing itself."""
@@ -92,7 +102,10 @@ class HandOvers:
     store: Store
     artefacts: Artefacts
     clock: Clock
+    switch: Switch
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    # told how long each call of a channel's gateway took, whatever came of it (s)
+    called: Callable[[str, float], None] = lambda _channel, _seconds: None
 
     async def judge(self, record: ActionRecord) -> Proceed | Refusal:
         """Ask once more whether this may be said to this person now.
@@ -103,7 +116,8 @@ class HandOvers:
         now = await self.clock.now(record.partition)
         if now > record.expires_at:
             return Refusal(now, about(action, "expired", now, reason="expired"))
-        reason = await self._objection(record, now)
+        reason = stopped(action, await self.switch.standing(now))
+        reason = reason or await self._objection(record, now)
         if reason is not None:
             return Refusal(now, about(action, "cancelled", now, reason=reason))
         keep = record.expires_at - record.created_at + _SPARE
@@ -138,7 +152,7 @@ class HandOvers:
         action, failures, pause = proceed.record.action, 0, _FIRST_PAUSE
         while True:
             try:
-                answer = await gateway.send(action, proceed.at)
+                answer = await self._sent(gateway, proceed)
             except Unavailable as away:
                 _log.warning("%s: %s", action.channel, away)
             except Unknown as lost:
@@ -156,6 +170,13 @@ class HandOvers:
             if isinstance(judged, Refusal):
                 return _given_up(judged, action, gateway, in_doubt=in_doubt)
             proceed = judged
+
+    async def _sent(self, gateway: Gateway, proceed: Proceed) -> Answer:
+        started = perf_counter()
+        try:
+            return await gateway.send(proceed.record.action, proceed.at)
+        finally:
+            self.called(proceed.record.action.channel, perf_counter() - started)
 
     async def _judge_patiently(self, record: ActionRecord) -> Proceed | Refusal:
         """Judge a claimed action: leaving it while Redis is away would make it ``unknown``."""
@@ -191,6 +212,13 @@ class HandOvers:
             message = f"the state of partition {record.partition} stands before this decision"
             raise Unavailable(message)
         return head
+
+
+def stopped(action: Action, standing: Standing) -> str | None:
+    """Return why this must not be said whoever she is: its campaign or its channel is paused."""
+    if f"campaign:{action.campaign.id}" in standing.paused:
+        return "campaign_paused"
+    return "channel_paused" if f"channel:{action.channel}" in standing.paused else None
 
 
 def objection(
@@ -273,4 +301,13 @@ def _unknown(action: Action, gateway: Gateway, now: int, reason: str) -> Feedbac
     return about(action, "unknown", now, provider=gateway.name, reason=reason)
 
 
-__all__ = ["ActionRecord", "HandOvers", "Proceed", "Refusal", "objection", "read"]
+__all__ = [
+    "ActionRecord",
+    "HandOvers",
+    "Proceed",
+    "Refusal",
+    "Switch",
+    "objection",
+    "read",
+    "stopped",
+]

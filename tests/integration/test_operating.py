@@ -61,11 +61,8 @@ def test_from_empty_servers_to_campaigns_in_force(operator: Operator) -> None:
     applied = operator.gets("apply")
     assert "in force in 4 partitions" in applied
     assert "mode dry_run" in applied
-    assert json.loads(operator.gets("pause", "sms", "--json")) == {
-        "name": "channel:sms",
-        "paused": True,
-        "partitions": 4,
-    }
+    paused = json.loads(operator.gets("pause", "sms", "--json"))
+    assert (paused["name"], paused["paused"], paused["partitions"]) == ("channel:sms", True, 4)
     assert "campaign:cart resumed" in operator.gets("resume", "cart")
 
 

@@ -18,7 +18,7 @@ from engine import profile as profiles
 from engine.actions import Action
 from engine.actions import decode as decode_action
 from engine.decisions import Decision
-from engine.events import Event, Record, SettingsRecord, Tick
+from engine.events import Control, Event, Record, SettingsRecord, Tick
 from engine.memory import MemoryStore, PlainRenderer, PriorScorer
 from engine.policy import Policy, Settings
 from engine.ports import Head, InForce, OutboxId, Outgoing
@@ -218,6 +218,11 @@ class World:
     def pause(self, name: str, *, on: bool = True) -> None:
         """Pause or resume ``channel:push`` or ``campaign:cart``, by a settings record."""
         self.write(SettingsRecord(pause={name: on}, origin="test"))
+        self.force = in_force(self.force.policy, self.lanes[0].head.settings)
+
+    def act(self, control: Control) -> None:
+        """Write what somebody holds back or lets go, as the operator's commands do."""
+        self.write(SettingsRecord(control=control, origin=control.actor))
         self.force = in_force(self.force.policy, self.lanes[0].head.settings)
 
     # --- what came of it --------------------------------------------------------------------

@@ -24,6 +24,7 @@ from streams.agents import decide, deliver, intake
 from streams.delivery.clocks import WallClock
 from streams.delivery.gateways import Accepted, Answer, Failed, Rejected, Unknown
 from streams.delivery.handover import HandOvers
+from streams.delivery.kill import KillSwitch
 from streams.log import codec, ticks
 from streams.log.dead_letters import DeadLetters
 from streams.log.reader import POSITION
@@ -164,6 +165,9 @@ class _Watch:
 
     def step(self, report: Any, stages: Any, force: Any) -> None:
         self.counts["steps"] += 1
+
+    def decided(self, values: Any) -> None:
+        self.counts["decided"] += len(values)
 
     def acted(self, channel: str, due_at: int) -> None:
         self.counts["acted"] += 1
@@ -333,8 +337,9 @@ class Worker:
         )
         deciders = self._source("decide", [EVENTS], lambda at: decide.DecideLane(at, deciding))
         self.services.append(self._ticker(deciders))
+        switch = KillSwitch(redis, lambda: shop.clock() / 1000)
         handing = deliver.Parts(
-            hand_overs=HandOvers(self.store, shop.artefacts, WallClock(shop.clock)),
+            hand_overs=HandOvers(self.store, shop.artefacts, WallClock(shop.clock), switch),
             claims=RedisClaims(redis),
             gateways=shop.gateways,
             producer=self.producer,

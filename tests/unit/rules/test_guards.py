@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 import rules.guards
+from engine import controls
+from engine.controls import Held
 from engine.decisions import judge_again, object_to
 from engine.ports import Case, Objection
 from engine.profile import Consent, Profile, Reach, Send
@@ -25,6 +27,7 @@ from rules.guards import (
     reachability,
     staleness,
     suppression,
+    throttle,
 )
 from tests.support.builders import START, USER, a_cart_campaign, a_policy, a_profile, a_trigger
 from tests.support.world import in_force
@@ -42,6 +45,11 @@ def a_case(profile: Profile | None = None, now: int = START + HOUR, **campaign: 
         now=now,
         dry_run=False,
     )
+
+
+def under(*held: Held) -> Case:
+    """Ask while this is held back."""
+    return replace(a_case(), standing=controls.standing(held, START))
 
 
 def a_send(hours_ago: float = 1, **changes: Any) -> Send:
@@ -64,6 +72,7 @@ def test_the_order_is_stated_and_complete() -> None:
         suppression,
         cooldown,
         caps,
+        throttle,
         quiet_hours,
     )
     assert [module.GUARD for module in modules] == list(GUARDS)
@@ -74,8 +83,9 @@ def test_the_order_is_stated_and_complete() -> None:
     assert places == sorted(places)
 
 
-def test_only_caps_and_cooldown_spare_testers_and_only_what_charges_is_skipped_later() -> None:
-    assert [guard for guard in GUARDS if not guard.for_testers] == [cooldown.GUARD, caps.GUARD]
+def test_only_what_counts_spares_testers_and_only_what_charges_is_skipped_later() -> None:
+    spares = [guard for guard in GUARDS if not guard.for_testers]
+    assert spares == [cooldown.GUARD, caps.GUARD, throttle.GUARD]
     later = [guard for guard in GUARDS if not guard.at_handover]
     assert later == [staleness.GUARD, cooldown.GUARD, caps.GUARD]
 
@@ -102,14 +112,45 @@ def test_a_campaign_speaks_from_its_first_to_its_last_moment(
 
 def test_a_pause_in_the_file_or_by_command_silences_the_campaign() -> None:
     assert pause.GUARD(a_case(status="paused"), "push") == Objection("campaign_paused")
-    paused = replace(a_case(), paused=frozenset({"campaign:cart", "channel:push"}))
-    assert pause.GUARD(paused, "push") == Objection("campaign_paused")
+    campaign, push = Held(target="campaign:cart"), Held(target="channel:push")
+    assert pause.GUARD(under(push, campaign), "push") == Objection("campaign_paused", held=campaign)
 
 
 def test_a_paused_channel_silences_only_itself() -> None:
-    case = replace(a_case(), paused=frozenset({"channel:push", "campaign:other"}))
-    assert pause.GUARD(case, "push") == Objection("channel_paused")
+    push = Held(target="channel:push", by="operator:anna", reason="wrong price")
+    case = under(push, Held(target="campaign:other"))
+    assert pause.GUARD(case, "push") == Objection("channel_paused", held=push)
     assert pause.GUARD(case, "email") is None
+
+
+def test_a_throttle_lets_its_share_through_and_the_same_people_at_every_higher_one() -> None:
+    through: dict[float, set[str]] = {}
+    users = [f"u-{number}" for number in range(2_000)]
+    for share in (0.1, 0.5, 0.9):
+        case = under(Held(target="channel:push", share=share))
+        asked = {user: throttle.GUARD(replace(case, user_id=user), "push") for user in users}
+        through[share] = {user for user, objection in asked.items() if objection is None}
+        assert {o.reason for o in asked.values() if o} == {"rate_brake"}
+        # six standard deviations of a fair lot at the worst share
+        assert abs(len(through[share]) / len(users) - share) < 6 * 0.5 / len(users) ** 0.5
+    assert through[0.1] < through[0.5] < through[0.9]
+
+
+def test_the_lot_of_a_throttle_falls_the_same_at_the_hand_over_and_anew_for_the_next_cart() -> None:
+    case = under(Held(target="channel:push", share=0.5))
+    again = replace(case, handing_over=True, now=case.now + HOUR)
+    assert throttle.GUARD(case, "push") == throttle.GUARD(again, "push")
+
+    episodes = [msgspec.structs.replace(case.trigger, episode=f"e-{n}") for n in range(64)]
+    asked = [throttle.GUARD(replace(case, trigger=one), "push") for one in episodes]
+    assert None in asked
+    assert any(asked)
+
+
+def test_a_throttle_binds_its_own_channel_only() -> None:
+    case = under(Held(target="channel:push", share=0.1))
+    users = [f"u-{number}" for number in range(100)]
+    assert not any(throttle.GUARD(replace(case, user_id=user), "sms") for user in users)
 
 
 def test_what_is_late_beyond_stale_after_is_not_said() -> None:
@@ -241,6 +282,7 @@ def test_every_reason_is_in_the_closed_list() -> None:
         consent.GUARD(a_case(consenting()), "push"),
         reachability.GUARD(a_case(a_profile(reachable=[])), "push"),
         cooling(a_send()),
+        throttle.GUARD(under(Held(target="channel:push", share=1e-9)), "push"),
         quiet_hours.GUARD(a_case(now=START + 14 * HOUR), "push"),
     ]
     assert all(found is not None and is_reason(found.reason) for found in reasons)

@@ -203,7 +203,7 @@ def test_the_command_says_whose_file_it_explains_in_80_columns(tmp_path: Path) -
     assert "50 minutes" in own
     assert max(map(len, shipped.splitlines())) <= 80
     assert " 1. Its dates" in shipped
-    assert "10. Night" in shipped
+    assert "11. Night" in shipped
 
 
 def test_the_command_speaks_json() -> None:

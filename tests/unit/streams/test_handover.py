@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
+from engine import controls
 from engine.actions import Action, encode
+from engine.controls import Held, Standing
 from engine.errors import InvalidEvent, Unavailable
 from engine.memory import MemoryStore
 from engine.policy import Settings
@@ -33,6 +35,19 @@ class InForceNow:
 
     def resolve(self, settings: Settings) -> InForce | None:
         return None if self.missing else self.world.force
+
+
+@dataclass
+class Switched:
+    """The kill switch as a test sets it: what is paused, or what happens to who asks."""
+
+    held: tuple[Held, ...] = ()
+    away: Unavailable | None = None
+
+    async def standing(self, now: int) -> Standing:
+        if self.away is not None:
+            raise self.away
+        return controls.standing(self.held, now)
 
 
 @dataclass
@@ -63,8 +78,13 @@ class Desk:
         self.artefacts = InForceNow(self.world)
         self.naps: list[float] = []
         self.meanwhile: list[object] = []
+        self.switch = Switched()
         self.hand_overs = HandOvers(
-            self.world.store, self.artefacts, WallClock(lambda: self.world.now), self.sleep
+            self.world.store,
+            self.artefacts,
+            WallClock(lambda: self.world.now),
+            self.switch,
+            self.sleep,
         )
 
     async def sleep(self, seconds: float) -> None:
@@ -164,6 +184,55 @@ def test_a_pause_cancels(desk: Desk, name: str, reason: str) -> None:
     assert desk.refusal() == ("cancelled", reason)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("channel:push", "channel_paused"), ("campaign:cart", "campaign_paused")]
+)
+def test_the_kill_switch_cancels_what_the_log_still_allows(
+    desk: Desk, name: str, reason: str
+) -> None:
+    desk.switch.held = (Held(target="channel:sms"), Held(target=name))
+    assert desk.refusal() == ("cancelled", reason)
+
+
+def test_a_kill_switch_that_has_run_out_or_is_of_another_channel_cancels_nothing(
+    desk: Desk,
+) -> None:
+    over = Held(target="channel:push", until=desk.world.now)
+    desk.switch.held = (over, Held(target="channel:sms"), Held(target="campaign:other"))
+    assert isinstance(desk.judge(), Proceed)
+
+
+def test_a_kill_switch_nobody_can_read_is_waited_for(desk: Desk) -> None:
+    desk.switch.away = AWAY
+    with pytest.raises(Unavailable):
+        desk.judge()
+
+
+def test_a_pause_while_an_absent_gateway_is_waited_for_is_heard_before_the_next_try(
+    desk: Desk,
+) -> None:
+    def flip() -> None:
+        desk.switch.held = (Held(target="channel:push"),)
+
+    desk.meanwhile.append(flip)
+    gateway = Scripted([AWAY])
+    told = desk.call(gateway)
+
+    assert (told.type, told.reason) == ("cancelled", "channel_paused")
+    assert len(gateway.sent) == 1
+
+
+@pytest.mark.parametrize(("share", "goes"), [(0.1, False), (0.9, True)])
+def test_a_throttle_set_after_the_decision_draws_the_same_lot_at_hand_over(
+    desk: Desk, share: float, goes: bool
+) -> None:
+    desk.world.act(controls.throttle("channel:push", share, actor="brake", at=desk.world.now))
+    if goes:
+        assert isinstance(desk.judge(), Proceed)
+    else:
+        assert desk.refusal() == ("cancelled", "rate_brake")
+
+
 def test_a_night_that_has_fallen_cancels(desk: Desk) -> None:
     action = desk.record.action
     late = msgspec.structs.replace(action.delivery, expires_at="2026-03-05T03:00:00Z")
@@ -230,7 +299,8 @@ def test_a_state_that_stands_before_the_decision_is_waited_for(desk: Desk) -> No
 
 
 def test_an_empty_redis_is_waited_for(desk: Desk) -> None:
-    other = HandOvers(MemoryStore(), desk.artefacts, WallClock(lambda: desk.world.now))
+    clock = WallClock(lambda: desk.world.now)
+    other = HandOvers(MemoryStore(), desk.artefacts, clock, desk.switch)
     with pytest.raises(Unavailable):
         now_done(other.judge(desk.record))
 
@@ -242,7 +312,8 @@ def test_an_artefact_on_its_way_is_waited_for(desk: Desk) -> None:
 
 
 def test_where_data_carries_the_time_the_last_tick_is_now(desk: Desk) -> None:
-    hand_overs = HandOvers(desk.world.store, desk.artefacts, TickClock(desk.world.store))
+    clock = TickClock(desk.world.store)
+    hand_overs = HandOvers(desk.world.store, desk.artefacts, clock, desk.switch)
     ticked = desk.world.now
     desk.world.now += 30 * DAY
 

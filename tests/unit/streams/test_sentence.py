@@ -1,11 +1,12 @@
 """Every decision can be told as one sentence, and its arithmetic is that of the record."""
 
 import re
+from typing import Any
 
 import msgspec
 import pytest
 
-from engine.decisions import ChannelView, Decision, DecisionTrigger
+from engine.decisions import ChannelView, Decision, DecisionTrigger, HeldBack
 from engine.ports import CapState
 from engine.reasons import REASONS
 from rules import campaigns
@@ -118,3 +119,39 @@ def test_a_deferral_says_until_when() -> None:
 
 def test_a_line_names_time_campaign_and_cart() -> None:
     assert line(NOT_WORTH_IT).startswith("2026-03-04 02:00 UTC cart c-7: not sent: ")
+
+
+@pytest.mark.parametrize(
+    ("reason", "held", "says"),
+    [
+        (
+            "rate_brake",
+            {"target": "channel:email", "share": 0.6, "by": "brake", "reason": "pace"},
+            "not sent: e-mail is throttled to 60 % by the brake since 2026-03-04 10:31 UTC: pace",
+        ),
+        (
+            "channel_paused",
+            {"target": "channel:sms", "share": 0.0, "by": "operator:anna", "reason": ""},
+            "not sent: SMS is paused by anna since 2026-03-04 10:31 UTC",
+        ),
+        (
+            "campaign_paused",
+            {
+                "target": "campaign:cart",
+                "share": 0.0,
+                "by": "audit",
+                "reason": "over_cap 1",
+                "until": "2026-03-04T12:00:00.000Z",
+            },
+            (
+                "not sent: the campaign cart is paused by the audit since 2026-03-04 10:31 UTC "
+                "until 2026-03-04 12:00 UTC: over_cap 1"
+            ),
+        ),
+    ],
+)
+def test_what_was_held_back_is_told_with_who_and_why(
+    reason: str, held: dict[str, Any], says: str
+) -> None:
+    told = HeldBack(since="2026-03-04T10:31:00.000Z", **held)
+    assert sentence(a_decision(reason=reason, channels={}, held=told), POLICY) == says
