@@ -1,0 +1,229 @@
+"""A real Prometheus, a real Alertmanager and who receives their alerts, with the files of ops/.
+
+What ships is what runs; only addresses are changed, and on request the windows of named rules,
+where a test cannot wait for them.
+"""
+
+import json
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from tests.support import alerts
+from tests.support.processes import Server, free_port
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One alert as it arrived: ``at`` of the monotonic clock, ``status`` firing or resolved."""
+
+    at: float
+    receiver: str
+    status: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+class Webhooks:
+    """Where all receivers of Alertmanager point to; keeps every alert that came, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+        keep = self._keep
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                keep(self.path, body)
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def _keep(self, path: str, body: bytes) -> None:
+        message, now = json.loads(body), time.monotonic()
+        self.told += [
+            Told(now, path.strip("/"), one["status"], one["labels"], one["annotations"])
+            for one in message["alerts"]
+        ]
+
+    def find(self, receiver: str, name: str, status: str = "firing") -> Told | None:
+        """Return the first alert of that name that reached a receiver."""
+        for one in list(self.told):
+            if (one.receiver, one.labels["alertname"], one.status) == (receiver, name, status):
+                return one
+        return None
+
+
+class Alertmanager:
+    """The shipped routes, every receiver a webhook at ``webhooks``."""
+
+    def __init__(self, webhooks: str) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="rk-alertmanager-")
+        self.port = free_port()
+        self._webhooks = webhooks
+        self._server: Server | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        folder = Path(self._directory.name)
+        config = yaml.safe_load(alerts.ALERTMANAGER.read_text("utf-8"))
+        for receiver in config["receivers"]:
+            mailed = receiver.pop("email_configs")[0]
+            hook = {"url": f"http://{self._webhooks}/{receiver['name']}"}
+            receiver["webhook_configs"] = [hook | {"send_resolved": mailed["send_resolved"]}]
+        (folder / "alertmanager.yml").write_text(yaml.safe_dump(config, sort_keys=False))
+        # no cluster: its settling would hold the first notification back for a minute
+        self._server = Server(
+            [
+                alerts.tool("prometheus-alertmanager"),
+                f"--config.file={folder / 'alertmanager.yml'}",
+                f"--storage.path={folder / 'data'}",
+                f"--web.listen-address={self.address}",
+                "--cluster.listen-address=",
+            ],
+            folder / "log",
+        )
+        self._server.wait_until(lambda: _ready(self.address), seconds=30, name="Alertmanager")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._server:
+            self._server.stop()
+        self._directory.cleanup()
+
+
+class Prometheus:
+    """The shipped configuration and rules, told of one Alertmanager.
+
+    ``targets``: the folder that file_sd reads. ``windows``: alert -> (window that ships, window
+    for the test), for rules whose window is longer than a test may wait.
+    """
+
+    def __init__(
+        self,
+        targets: Path,
+        alertmanager: str,
+        windows: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="rk-prometheus-")
+        self.port = free_port()
+        self._targets, self._alertmanager = targets, alertmanager
+        self._windows = windows or {}
+        self._server: Server | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        folder = Path(self._directory.name)
+        self._write(folder)
+        self._server = Server(
+            [
+                alerts.tool("prometheus"),
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={self.address}",
+                "--log.level=warn",
+            ],
+            folder / "log",
+        )
+        self._server.wait_until(lambda: _ready(self.address), seconds=30, name="Prometheus")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._server:
+            self._server.stop()
+        self._directory.cleanup()
+
+    def query(self, expr: str) -> list[dict[str, Any]]:
+        """Return the result of an instant query."""
+        asked = urllib.parse.urlencode({"query": expr})
+        with urllib.request.urlopen(
+            f"http://{self.address}/api/v1/query?{asked}", timeout=10
+        ) as told:
+            return list(json.load(told)["data"]["result"])
+
+    def _write(self, folder: Path) -> None:
+        (folder / "rules").mkdir()
+        for path in alerts.rule_files():
+            (folder / "rules" / path.name).write_text(self._rules(path), "utf-8")
+        config = yaml.safe_load(alerts.PROMETHEUS.read_text("utf-8"))
+        config["alerting"]["alertmanagers"] = [
+            {"static_configs": [{"targets": [self._alertmanager]}]}
+        ]
+        for job in config["scrape_configs"]:
+            if job["job_name"] == "rekindle":
+                job["file_sd_configs"][0]["files"] = [f"{self._targets}/*.json"]
+            addresses = {"prometheus": self.address, "alertmanager": self._alertmanager}
+            if job["job_name"] in addresses:
+                job["static_configs"] = [{"targets": [addresses[job["job_name"]]]}]
+        # nobody serves the figures of a Redis server here
+        config["scrape_configs"] = [
+            job for job in config["scrape_configs"] if job["job_name"] != "redis"
+        ]
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def _rules(self, path: Path) -> str:
+        file = yaml.safe_load(path.read_text("utf-8"))
+        for rule in (rule for group in file["groups"] for rule in group["rules"]):
+            if rule.get("alert") in self._windows:
+                shipped, shorter = self._windows[rule["alert"]]
+                assert f"[{shipped}]" in rule["expr"], rule
+                rule["expr"] = rule["expr"].replace(f"[{shipped}]", f"[{shorter}]")
+        return yaml.safe_dump(file, sort_keys=False)
+
+
+def _ready(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{address}/-/ready", timeout=2) as told:
+            return bool(told.status == 200)
+    except OSError:
+        return False
