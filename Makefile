@@ -19,7 +19,7 @@ endif
 
 # Laws, units and replays must not depend on the order of a set: they run under two hash seeds.
 TWICE := $(wildcard tests/unit tests/properties tests/contract tests/acceptance tests/architecture)
-ONCE := $(wildcard tests/integration tests/faults)
+ONCE := $(wildcard tests/integration tests/faults tests/browser tests/alerts)
 
 .PHONY: help setup demo test lint format kafka bench peers faults faults-long lock clean
 
