@@ -172,7 +172,9 @@ HORIZON_TOPIC: Final = Label("topic", None, "topics this process reads")
 ARM: Final = Label("arm", ARMS)
 SOURCE: Final = Label("source", None, f"where visits came from, {MAX_SOURCES} and `other`")
 KPI: Final = Label("kpi", None, "KPIs configured")
-DIMENSION: Final = Label("dimension", None, f"values of a KPI's dimension, {MAX_SERIES} of all KPIs")
+DIMENSION: Final = Label(
+    "dimension", None, f"values of a KPI's dimension, {MAX_SERIES} of all KPIs"
+)
 
 EVENTS = Metric(
     "events_folded_total",
@@ -558,7 +560,11 @@ AUDIT_PAUSES = Metric(
 # --- the observer -------------------------------------------------------------------------------
 
 SOURCE_EVENTS = Metric(
-    "source_events_total", "counter", "messages", "Messages of apps, by where the visit came from.", (SOURCE,)
+    "source_events_total",
+    "counter",
+    "messages",
+    "Messages of apps, by where the visit came from.",
+    (SOURCE,),
 )
 FUNNEL = Metric(
     "funnel_steps_total",

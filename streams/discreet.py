@@ -12,9 +12,6 @@ import traceback
 from types import TracebackType
 from typing import Final
 
-from aiokafka.errors import KafkaError
-from redis.exceptions import RedisError
-
 from engine.errors import Fenced, InvalidEvent, Refused, Stale, Unavailable
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -27,8 +24,6 @@ _TOLD: Final = (
     Refused,
     Stale,
     Unavailable,
-    KafkaError,
-    RedisError,
     OSError,
     TypeError,
     AttributeError,
@@ -41,6 +36,8 @@ _TOLD: Final = (
     SystemExit,
     KeyboardInterrupt,
 )
+# Errors of these libraries speak of servers too; not imported, for `--help` needs neither.
+_LIBRARIES: Final = ("aiokafka", "redis")
 # No "://" and no "***" before the @: the address of a service is none of a person.
 _MAIL: Final = re.compile(r"(?<![\w/:@*])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE: Final = re.compile(r"(?<!\w)\+\d[\d -]{6,16}\d(?!\w)")
@@ -73,9 +70,16 @@ def told(error: BaseException) -> str:
     """Return an exception as it may be logged: with its words only where they were chosen."""
     if isinstance(error, InvalidEvent):  # its text may quote the record
         return f"{type(error).__name__}({error.reason!r})"
-    if isinstance(error, _TOLD) and not isinstance(error, UnicodeError):
+    if _worded(error):
         return without_addresses(repr(error))
     return f"{type(error).__name__} ({UNTOLD})"
+
+
+def _worded(error: BaseException) -> bool:
+    """Return whether its words were chosen for a reader; those of UnicodeError hold the data."""
+    library = type(error).__module__.partition(".")[0]
+    known = isinstance(error, _TOLD) or library in _LIBRARIES
+    return known and not isinstance(error, UnicodeError)
 
 
 def trace(info: ExcInfo) -> str:
@@ -104,9 +108,8 @@ class _Told:
         self._error = error
 
     def __str__(self) -> str:
-        error = self._error
-        worded = isinstance(error, _TOLD) and not isinstance(error, UnicodeError | InvalidEvent)
-        return str(error) if worded else told(error)
+        worded = _worded(self._error) and not isinstance(self._error, InvalidEvent)
+        return str(self._error) if worded else told(self._error)
 
     def __repr__(self) -> str:
         return told(self._error)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _LONGEST_END = 9.0
 
 
-async def live(app: faust.App, first_to_end: Sequence[faust.Service] = ()) -> None:
+async def live(app: faust.Service, first_to_end: Sequence[faust.Service] = ()) -> None:
     """Run ``app`` to its end; raises what it could not start with, and Refused if that ended it.
 
     A bug ends the process with exit code 1; its traceback is in the log by then.
@@ -64,7 +64,7 @@ async def _first(*futures: asyncio.Future[None]) -> None:
 
 
 async def _end(
-    app: faust.App, starting: asyncio.Future[None], first_to_end: Sequence[faust.Service]
+    app: faust.Service, starting: asyncio.Future[None], first_to_end: Sequence[faust.Service]
 ) -> None:
     starting.cancel()
     with suppress(asyncio.CancelledError, Exception):  # it was raised already, or does not matter

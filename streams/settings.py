@@ -19,8 +19,15 @@ PREFIX: Final = "REKINDLE_"
 # Names of the test suite (TEST_KAFKA, TEST_DATA ...): allowed, and none of our business.
 _TESTS: Final = f"{PREFIX}TEST_"
 
+# Addresses that mean every network of the machine; none of them can be called.
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - read, not bound
+
+# What the live page may lead to.
+LINKS: Final = ("grafana", "alertmanager", "runbooks")
+
 DIALECTS: Final = ("segment",)
 Clock = Literal["live", "source"]
+LogForm = Literal["text", "json"]
 GatewayKind = Literal["console", "jsonl", "webhook", "none"]
 
 
@@ -58,6 +65,11 @@ class Deployment(Struct, frozen=True, kw_only=True):
     embedded: bool
     oldest_backup: int
     operator_token: str | None
+    links: dict[str, str]
+    kpis: Path | None
+    log: LogForm
+    trace: str | None
+    trace_share: float
     gateways: dict[str, Gateway]
     webhook_secrets: dict[str, str]
 
@@ -98,6 +110,14 @@ class Deployment(Struct, frozen=True, kw_only=True):
     def http_port(self) -> int:
         """Return the HTTP port."""
         return int(self.http.rpartition(":")[2])
+
+    @property
+    def reached_at(self) -> str:
+        """Return host:port where others reach it: by this machine's name if it listens at all."""
+        host = self.http_host
+        if host in _EVERYWHERE:
+            host = socket.gethostname()
+        return f"[{host}]:{self.http_port}" if ":" in host else f"{host}:{self.http_port}"
 
     def __repr__(self) -> str:
         """Say where, never a secret: a deployment may end up in a log."""
@@ -185,6 +205,10 @@ def _optional(text: str, _: Mapping[str, Any]) -> str | None:
     return text or None
 
 
+def _optional_path(text: str, _: Mapping[str, Any]) -> Path | None:
+    return Path(text).expanduser() if text else None
+
+
 def _path(text: str, _: Mapping[str, Any]) -> Path:
     return Path(text).expanduser()
 
@@ -238,6 +262,42 @@ def _wait(text: str, _: Mapping[str, Any]) -> int:
         message = "an empty fetch waits 1ms to 10s at the broker"
         raise ValueError(message)
     return wait
+
+
+def _log(text: str, _: Mapping[str, Any]) -> str:
+    if text not in ("text", "json"):
+        message = "write text or json"
+        raise ValueError(message)
+    return text
+
+
+def _links(text: str, _: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, _equals, url = entry.partition("=")
+        if name not in LINKS or not re.match(r"https?://[^/\s]+", url):
+            message = f"write {'=URL,'.join(LINKS)}=URL, or some of these"
+            raise ValueError(message)
+        found[name] = url
+    return found
+
+
+def _endpoint(text: str, _: Mapping[str, Any]) -> str | None:
+    if text and not re.match(r"https?://[^/\s]+", text):
+        message = "write the URL of an OTLP/HTTP collector, http://host:4318/v1/traces"
+        raise ValueError(message)
+    return text or None
+
+
+def _share(text: str, _: Mapping[str, Any]) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        message = "a share is a number from 0 to 1"
+        raise ValueError(message)
+    return share
 
 
 def _yes_or_no(text: str, _: Mapping[str, Any]) -> bool:
@@ -424,7 +484,7 @@ SETTINGS: Final[tuple[Setting | ChannelSetting, ...]] = (
         "HTTP",
         "http",
         "127.0.0.1:6066",
-        "Where the worker listens: /v1/*, /metrics, /healthz, /readyz.",
+        "Where the worker listens: /v1/*, /live, /metrics, /healthz, /readyz.",
         _http,
     ),
     Setting(
@@ -477,9 +537,51 @@ SETTINGS: Final[tuple[Setting | ChannelSetting, ...]] = (
         "OPERATOR_TOKEN",
         "operator_token",
         "",
-        "What an operator's request over HTTP must carry; not set = such requests are refused.",
+        "What must be sent to act on the live page and to look up a person; not set = refused.",
         _optional,
         secret=True,
+    ),
+    Setting(
+        "LINKS",
+        "links",
+        "",
+        "Where the live page leads: grafana=URL,alertmanager=URL,runbooks=URL; the alerts of "
+        "Alertmanager are shown on it.",
+        _links,
+        example="alertmanager=http://127.0.0.1:9093",
+    ),
+    Setting(
+        "KPIS",
+        "kpis",
+        "",
+        "The KPI file `rekindle observe` reads: what is watched, where visits come from and what "
+        "they cost; empty = the shipped one.",
+        _optional_path,
+        example="/etc/rekindle/kpis.toml",
+    ),
+    Setting(
+        "LOG",
+        "log",
+        "text",
+        "How the log on stderr is written: text for people, json for whatever collects it.",
+        _log,
+    ),
+    Setting(
+        "TRACE",
+        "trace",
+        "",
+        "Where spans of sampled events are sent, an OTLP/HTTP collector; empty = nothing is "
+        "traced. Needs the extra `tracing`.",
+        _endpoint,
+        example="http://127.0.0.1:4318/v1/traces",
+    ),
+    Setting(
+        "TRACE_SHARE",
+        "trace_share",
+        "0.001",
+        "The share of events that is traced from intake to hand-over, 0 to 1; drawn by the id of "
+        "the event, so all workers draw the same.",
+        _share,
     ),
     ChannelSetting(
         "GATEWAY",

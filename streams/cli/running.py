@@ -43,7 +43,9 @@ def worker(*, only: tuple[str, ...]) -> None:
     help="Put this campaigns file in force; else the shipped one, if there is none.",
 )
 def up(*, campaigns: str | None) -> None:
-    """Run everything in one process tree: broker, Redis, topics, settings, worker.
+    """Run everything in one process tree: broker, Redis, topics, settings, worker, live page.
+
+    An observer and an audit run beside the worker.
 
     Uses the Kafka and the Redis of REKINDLE_KAFKA and REKINDLE_REDIS, or embedded ones when
     neither is set: those start empty and forget everything.

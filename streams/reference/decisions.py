@@ -3,7 +3,7 @@
 from typing import Final
 
 from engine import reasons
-from engine.decisions import ChannelView, Decision, DecisionTrigger
+from engine.decisions import ChannelView, Decision, DecisionTrigger, HeldBack
 from engine.ports import CapState, ModelRef
 from rules import GUARDS
 from streams.reference.markdown import fields, head, plain, table, written
@@ -69,6 +69,15 @@ _MEANINGS: Final = {
     "caps": "Every cap as it stood before this decision: name, used, limit.",
     "basket": "The order value at stake.",
     "action_id": "The action that was or would have been sent.",
+    "held": "Who paused or throttled what silenced it; absent where nobody did, or said so.",
+}
+_HELD: Final = {
+    "target": "`channel:<name>` or `campaign:<id>`.",
+    "share": "Share of its messages that may be sent: 0 = paused.",
+    "by": "`operator:<name>`, `audit` or `brake`.",
+    "reason": "Why, in their words.",
+    "since": "When it began.",
+    "until": "When it ends by itself; null = when a person ends it.",
 }
 
 
@@ -105,7 +114,11 @@ def page() -> str:
         "",
         *table(["field", "type", "default", "meaning"], fields(Decision, _MEANINGS)),
     ]
-    for kind, meanings in ((DecisionTrigger, _TRIGGER), (ChannelView, _VIEW)):
+    for kind, meanings in (
+        (DecisionTrigger, _TRIGGER),
+        (ChannelView, _VIEW),
+        (HeldBack, _HELD),
+    ):
         lines += [f"### {kind.__name__}", ""]
         lines += table(["field", "type", "default", "meaning"], fields(kind, meanings))
     lines += [

@@ -2,7 +2,16 @@
 
 from typing import Final, get_args
 
-from engine.events import Event, Line, OutcomeType, Position, SettingsRecord, Tick, UserEvent
+from engine.events import (
+    Control,
+    Event,
+    Line,
+    OutcomeType,
+    Position,
+    SettingsRecord,
+    Tick,
+    UserEvent,
+)
 from engine.profile import (
     MAX_CARTS,
     MAX_EVENT_IDS,
@@ -116,6 +125,8 @@ def _log() -> list[str]:
     for kind in (Tick, SettingsRecord):
         lines += [f"### {kind.__struct_config__.tag}", "", sentence(kind), ""]
         lines += table(_COLUMNS, fields(kind))
+    lines += [f"### {Control.__name__}", "", sentence(Control), ""]
+    lines += table(_COLUMNS, fields(Control))
     for part in (Line, Position):
         lines += [f"### {part.__name__}", "", f"{sentence(part)} Written as a list, in order.", ""]
         lines += table(_COLUMNS, fields(part))

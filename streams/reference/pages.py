@@ -10,11 +10,13 @@ from typing import Final
 from engine.errors import Refused
 from monitoring import metrics
 from streams import settings
+from streams.observing import messages
 from streams.reference import campaigns, commands, decisions, events, features, picture, wire
 from streams.reference.pictures.gallery import PICTURES
 
 # By file under docs/reference.
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "anomalies.schema.json": lambda: messages.schema().decode(),
     "campaigns.md": campaigns.page,
     "commands.md": commands.page,
     "decisions-and-reasons.md": decisions.page,

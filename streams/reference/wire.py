@@ -49,6 +49,11 @@ CONTENT: Final = {
         "the original bytes; headers say why and where from",
         "intake, decide, deliver → people",
     ),
+    topics.ANOMALIES: (
+        "KPI and dimension",
+        "[episodes and verdicts](anomalies.schema.json)",
+        "`observe`, `anomalies verdict` → `observe`, you",
+    ),
 }
 
 

@@ -19,8 +19,8 @@ from engine.decisions import Decision
 from engine.errors import Refused
 from engine.policy import Policy
 from engine.times import DAY, from_iso
+from monitoring.effect import Effect, Group, effect, group, more_withheld
 from streams.log.topics import DECISIONS
-from streams.reporting.effect import Effect, Group, effect, group, more_withheld
 from streams.reporting.facts import BY_MACHINE, Facts
 
 TOTAL: Final = "total"

@@ -6,8 +6,8 @@ from textwrap import wrap
 from typing import Final
 
 from engine.times import iso
+from monitoring.effect import Effect, Group, Interval
 from streams.reporting.campaigns import TOTAL, CampaignReport, Report
-from streams.reporting.effect import Effect, Group, Interval
 
 _WIDTH: Final = 80
 _LABEL: Final = 16

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -20,6 +21,8 @@ from monitoring import metrics
 from rules import campaigns
 from streams.cli import main
 from streams.http.app import PATHS
+from streams.live.operator import Control
+from streams.observing import kpi_file
 from streams.reference.pages import pages as generated
 from streams.settings import SETTINGS, ChannelSetting, Deployment
 from streams.sources import feedback, segment
@@ -34,6 +37,7 @@ NEEDS_BROKER = "needs-broker"
 # Run by tests/integration/test_demo.py on what the demo left.
 NEEDS_DEMO = "needs-demo"
 FAILS = "fails"
+KPIS = "kpis"
 RECEIVED = 1_764_000_000_000
 
 
@@ -145,6 +149,8 @@ def posted(words: list[str]) -> None:
     """Check what a curl sends to the worker's port: a known path and a message that is read."""
     path = next(word for word in words if "localhost" in word or "/v1/" in word)
     kind = path.partition("/v1/")[2]
+    if path.endswith("/live/control"):
+        msgspec.json.decode(words[words.index("-d") + 1], type=Control)
     if not kind:
         return
     assert kind in PATHS, path
@@ -182,7 +188,12 @@ def test_every_json_block_is_read_by_whom_it_is_meant_for(block: Block) -> None:
 
 
 @named(of("toml"))
-def test_every_toml_block_is_part_of_a_campaigns_file_that_loads(block: Block) -> None:
+def test_every_toml_block_is_a_kpi_file_or_part_of_a_campaigns_file_that_loads(
+    block: Block,
+) -> None:
+    if KPIS in block.marks:
+        kpi_file.read(block.text.encode(), str(block))
+        return
     given = tomllib.loads(block.text)
     whole = {"version", "app"} <= given.keys()
     example = (DOCS / "examples/campaigns.toml").read_text("utf-8")

@@ -651,7 +651,7 @@ def test_an_address_that_is_none_is_refused() -> None:
 
 def test_every_script_names_its_keys_and_arguments() -> None:
     scripts = sorted((Path(__file__).parents[2] / "streams" / "state").glob("*.lua"))
-    assert [script.stem for script in scripts] == ["acquire", "claim", "commit"]
+    assert [script.stem for script in scripts] == ["acquire", "claim", "commit", "lease"]
     for script in scripts:
         head = script.read_text().split("\nlocal ", 1)[0].split("\nif ", 1)[0]
         for name in ("KEYS[1]", "KEYS[2]", "ARGV[1]", "Returns"):

@@ -81,7 +81,10 @@ def may_hold(guard: Guard) -> bool:
     """Return whether an objection of this guard may end by itself: one that says until when."""
     calls = [node for node in ast.walk(_source(guard)) if isinstance(node, ast.Call)]
     objections = [call for call in calls if ast.unparse(call.func) == Objection.__name__]
-    return any(len(call.args) + len(call.keywords) > 1 for call in objections)
+    return any(
+        len(call.args) > 1 or any(keyword.arg == "until" for keyword in call.keywords)
+        for call in objections
+    )
 
 
 def _source(guard: Guard) -> ast.Module:

@@ -21,7 +21,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = sorted(PICTURES)
 # Reasons that no rule of this release gives yet.
-NOBODYS = {"not_in_segment", "out_of_stock", "budget", "rate_brake"}
+NOBODYS = {"not_in_segment", "out_of_stock", "budget"}
 
 
 def policy_with(old: str, new: str) -> bytes:

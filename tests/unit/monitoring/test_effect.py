@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.effect import Effect, Group, Interval, effect, group, more_withheld, wilson
 from streams.demo import recount
-from streams.reporting.effect import Effect, Group, Interval, effect, group, more_withheld, wilson
 
 
 def of(ordered: int, rows: int) -> Group:

@@ -1,0 +1,258 @@
+"""A share of events (bounces of sends, orders of visits) against its usual share at this hour.
+
+The parts are counted, never divided first: each window adds to two sums how much likelier its
+k of n is under a higher (a lower) share than under the usual one. A sum that returns to 0 is
+nothing; one that keeps growing is a change, found with a few events where a z-score of the
+ratio sees only noise. The share is learned slowly, and not at all while a sum says change.
+"""
+
+from array import array
+from math import log
+from typing import Final, Literal
+
+import msgspec
+
+from engine.times import DAY, HOUR
+from monitoring.anomalies import clock
+from monitoring.anomalies.hold import Hold
+from monitoring.anomalies.kpi import OPENS_AT, Kpi
+from monitoring.anomalies.tail import Tail
+from monitoring.anomalies.verdict import Verdict
+
+VERSION: Final = 1
+
+# The change looked for, in odds: a rise below 1.5 or a fall above 0.8 times is none.
+_UP: Final = 2.2
+_DOWN: Final = 0.6
+# A sum larger than this says nothing more and would only take longer to come back, in nats.
+_MOST: Final = 18.0
+# A sum that fell so far from its height has as much evidence that the change is over.
+_OVER: Final = 6.0
+# Such a sum passes its edge by h with e ** -h while nothing changes: one nat on average.
+_EXCESS: Final = 1.0
+# From here on the windows may be of a change and teach the share no further.
+_SUSPECT: Final = 3.0
+_HOURS: Final = 24
+_MEMORY: Final = 14 * DAY
+# An hour's own share counts as much as the share of all hours once it has so many successes.
+_PRIOR_EVENTS: Final = 40.0
+# Successes (and failures) before a share is known well enough to be compared with.
+_KNOWN_EVENTS: Final = 20.0
+_RARE: Final = 1e-6
+
+
+class _State(msgspec.Struct, array_like=True):
+    version: int
+    kpi: tuple[str, int]
+    hits: bytes
+    trials: bytes
+    numbers: tuple[float, ...]
+    tail: tuple[float, ...]
+    hold: tuple[int | None, int, int | None, int]
+
+
+class _Sum:
+    """The evidence for one direction of change, never below 0, in nats."""
+
+    __slots__ = ("height", "nats", "times")
+
+    def __init__(self, times: float) -> None:
+        self.times = times
+        self.nats = 0.0
+        self.height = 0.0
+
+    def add(self, share: float, k: float, n: float) -> None:
+        """Take one window; begin anew when it went back to 0 or far down from its height."""
+        self.nats = min(max(0.0, self.nats + _evidence(share, self.times, k, n)), _MOST)
+        self.height = max(self.height, self.nats)
+        if self.height - self.nats >= _OVER:
+            self.nats = 0.0
+        if not self.nats:
+            self.height = 0.0
+
+    def state(self) -> tuple[float, float]:
+        """Return what has to be saved."""
+        return self.nats, self.height
+
+
+class Ratio:
+    """The series of a `Kpi` of kind ratio. Feed every closed window once, in order."""
+
+    def __init__(self, kpi: Kpi) -> None:
+        self.kpi = kpi
+        self._hits = array("f", bytes(4 * _HOURS))
+        self._trials = array("f", bytes(4 * _HOURS))
+        self._all_hits = self._all_trials = 0.0
+        self._recent = 0.0
+        self._up, self._down = _Sum(_UP), _Sum(_DOWN)
+        self._shadow_hits = self._shadow_trials = 0.0
+        self._tail = Tail(log=False, least=_EXCESS)
+        self._hold = Hold()
+
+    def update(self, window_end_ms: int, k: float, n: float) -> Verdict:
+        """Judge the ``k`` of ``n`` of the window that ended at ``window_end_ms``; then learn it.
+
+        Raises ValueError when ``k`` is not between 0 and ``n``.
+        """
+        if not 0 <= k <= n:
+            message = f"{self.kpi.name}: {k} of {n} is no share"
+            raise ValueError(message)
+        place = self._place(window_end_ms)
+        share = self._share(place)
+        hour = max(1.0, HOUR / self.kpi.window_ms)
+        self._recent += n - self._recent / hour
+        if self._known():
+            self._up.add(share, k, n)
+            self._down.add(share, k, n)
+        verdict = self._verdict(window_end_ms, share, k, n)
+        self._hold.step(window_end_ms, verdict.score)
+        self._learn(place, share, k, n)
+        if self._hold.outlasted():
+            self._adopt()
+        return verdict
+
+    def settle(self, answer: Literal["true", "false", "expected"]) -> None:
+        """Take an operator's verdict: both sums start again; what is no fault is learned."""
+        if answer != "true":
+            self._adopt()
+        self._up, self._down = _Sum(_UP), _Sum(_DOWN)
+
+    def _place(self, at: int) -> tuple[int, int, float]:
+        first, second, share = clock.place(at - self.kpi.window_ms // 2, self.kpi.zone)
+        return first % _HOURS, second % _HOURS, share
+
+    def _share(self, place: tuple[int, int, float]) -> float:
+        first, second, weight = place
+        overall = (self._all_hits + 0.5) / (self._all_trials + 1.0)
+        prior = _PRIOR_EVENTS / overall
+        hits = (1 - weight) * self._hits[first] + weight * self._hits[second]
+        trials = (1 - weight) * self._trials[first] + weight * self._trials[second]
+        share = (hits + prior * overall) / (trials + prior)
+        return min(max(share, _RARE), 1 - _RARE)
+
+    def _known(self) -> bool:
+        return min(self._all_hits, self._all_trials - self._all_hits) >= _KNOWN_EVENTS
+
+    def _sum(self) -> float:
+        match self.kpi.direction:
+            case "up":
+                return self._up.nats
+            case "down":
+                return self._down.nats
+            case "both":
+                return max(self._up.nats, self._down.nats)
+
+    def _verdict(self, at: int, share: float, k: float, n: float) -> Verdict:
+        enough = self._tail.warm and self._known() and self._recent >= self.kpi.minimum
+        room = self._tail.at(OPENS_AT)
+        return Verdict(
+            at=at,
+            value=k / n if n else share,
+            expected=share,
+            low=_edge(share, _DOWN, n, room),
+            high=_edge(share, _UP, n, room),
+            score=self._tail.score(self._sum()) if enough else 0.0,
+            direction="up" if self._up.nats >= self._down.nats else "down",
+            enough=enough,
+            n=n,
+        )
+
+    def _learn(self, place: tuple[int, int, float], share: float, k: float, n: float) -> None:
+        gain = self.kpi.window_ms / HOUR
+        self._shadow_hits += k - self._shadow_hits * min(gain, 1.0)
+        self._shadow_trials += n - self._shadow_trials * min(gain, 1.0)
+        if self._known() and self._hold.teaches:
+            self._tail.learn(self._sum())
+        if not self._hold.teaches:
+            return
+        if self._known() and max(self._up.nats, self._down.nats) > _SUSPECT:
+            k = share * n
+        kept = 1 - self.kpi.window_ms / _MEMORY
+        self._all_hits = self._all_hits * kept + k
+        self._all_trials = self._all_trials * kept + n
+        # An hour is seen once a day: its memory has to fade 24 times as fast per window of it.
+        faded = max(0.0, 1 - _HOURS * self.kpi.window_ms / _MEMORY)
+        first, second, weight = place
+        for hour, part in ((first, 1 - weight), (second, weight)):
+            keep = 1 - (1 - faded) * part
+            self._hits[hour] = self._hits[hour] * keep + k * part
+            self._trials[hour] = self._trials[hour] * keep + n * part
+
+    def _adopt(self) -> None:
+        if self._hold.held and self._shadow_trials:
+            now = (self._shadow_hits + 0.5) / (self._shadow_trials + 1.0)
+            before = (self._all_hits + 0.5) / (self._all_trials + 1.0)
+            for hour in range(_HOURS):
+                self._hits[hour] = min(self._hits[hour] * now / before, self._trials[hour])
+            self._all_hits = self._all_trials * now
+        self._up, self._down = _Sum(_UP), _Sum(_DOWN)
+        self._hold.release()
+
+    def state(self) -> bytes:
+        """Return the whole series in less than 1 kB; `Ratio.restored` goes on from there."""
+        return msgspec.msgpack.encode(
+            _State(
+                version=VERSION,
+                kpi=(self.kpi.direction, self.kpi.window_ms),
+                hits=self._hits.tobytes(),
+                trials=self._trials.tobytes(),
+                numbers=(
+                    self._all_hits,
+                    self._all_trials,
+                    self._recent,
+                    *self._up.state(),
+                    *self._down.state(),
+                    self._shadow_hits,
+                    self._shadow_trials,
+                ),
+                tail=self._tail.state(),
+                hold=self._hold.state(),
+            )
+        )
+
+    @classmethod
+    def restored(cls, kpi: Kpi, state: bytes) -> "Ratio | None":
+        """Return the series that was saved; None when ``state`` is another version's or KPI's."""
+        try:
+            saved = msgspec.msgpack.decode(state, type=_State)
+        except msgspec.MsgspecError:
+            return None
+        if saved.version != VERSION or saved.kpi != (kpi.direction, kpi.window_ms):
+            return None
+        series = cls(kpi)
+        series._hits, series._trials = array("f", saved.hits), array("f", saved.trials)
+        (
+            series._all_hits,
+            series._all_trials,
+            series._recent,
+            series._up.nats,
+            series._up.height,
+            series._down.nats,
+            series._down.height,
+            series._shadow_hits,
+            series._shadow_trials,
+        ) = saved.numbers
+        series._tail = Tail.restored(saved.tail, log=False, least=_EXCESS)
+        series._hold = Hold(*saved.hold)
+        return series
+
+
+def _changed(share: float, times: float) -> float:
+    odds = share / (1 - share) * times
+    return odds / (1 + odds)
+
+
+def _evidence(share: float, times: float, k: float, n: float) -> float:
+    """Nats by which k of n speak for odds ``times`` as high as those of ``share``."""
+    other = _changed(share, times)
+    return k * log(other / share) + (n - k) * log((1 - other) / (1 - share))
+
+
+def _edge(share: float, times: float, n: float, nats: float) -> float:
+    """Return the share of ``n`` that alone would raise the sum by ``nats``."""
+    if not n:
+        return share
+    other = _changed(share, times)
+    miss = log((1 - other) / (1 - share))
+    edge = (nats / n - miss) / (log(other / share) - miss)
+    return min(max(edge, 0.0), 1.0)

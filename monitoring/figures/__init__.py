@@ -1,0 +1,1 @@
+"""The business figures of a shop, folded from its topics in closed windows of one minute. Pure."""

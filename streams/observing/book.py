@@ -1,0 +1,182 @@
+"""The observer's book: what it knows at the end of a minute, and what follows from it.
+
+Takes closed minutes one after the other; reads no topic and writes none.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from engine.events import Control, SettingsRecord
+from engine.policy import Settings
+from engine.times import MINUTE
+from monitoring import brakes
+from monitoring.brakes import Brakes
+from monitoring.business import ObserverRecorder
+from monitoring.figures import page
+from monitoring.figures.catalogue import Known
+from monitoring.figures.counts import Counts
+from monitoring.figures.seen import Judged, Terms
+from monitoring.figures.shop import OTHER, Figures
+from monitoring.figures.told import Facts, TailRow
+from monitoring.figures.watch import Change, Watch
+from monitoring.figures.watched import Table
+from streams.log.topics import CHANNELS
+from streams.observing import messages
+from streams.observing.kept import Kept
+from streams.observing.minutes import Closed, Place, Standing
+
+log = logging.getLogger(__name__)
+
+# What happened longer ago is history: no brake answers it.
+FRESH: Final = 10 * MINUTE
+
+
+class Book:
+    """Figures, series, brakes; messages to be told by id, controls to be carried out."""
+
+    def __init__(self, table: Table, sources: Iterable[str], prefix: str, observer: str) -> None:
+        """``sources``: topics of the apps; ``prefix`` of ours; ``observer``: who keeps the book."""
+        self._table, self._sources = table, tuple(sources)
+        self._prefix, self._observer = prefix, observer
+        self.figures = Figures()
+        self._watch = Watch(table)
+        self._brakes = Brakes()
+        self._last: Counts | None = None
+        self.outbox: dict[str, tuple[bytes, bytes]] = {}
+        self.asked: list[Control] = []
+
+    # --- kept and opened again --------------------------------------------------------------------
+
+    def kept(self, until: int, standings: dict[Place, Standing], tail: list[TailRow]) -> Kept:
+        """Return all that is known at the end of the minute ``until`` (ms)."""
+        return Kept(
+            prefix=self._prefix,
+            until=until,
+            standings=standings,
+            figures=self.figures,
+            watch=self._watch.state(),
+            outbox=self.outbox,
+            tail=tail,
+            brakes=self._brakes.state(),
+        )
+
+    def open(self, kept: Kept) -> None:
+        """Go on from what was kept."""
+        self.figures, self._watch = kept.figures, Watch(self._table, kept.watch)
+        self._brakes = Brakes(kept.brakes or None)
+        self.outbox, self.asked, self._last = kept.outbox, [], None
+
+    def begin(self, settings: Settings, terms: Terms | None) -> None:
+        """Take what is in force when a book begins: its records may be long gone."""
+        self.figures.ruling.settings = settings
+        self.figures.terms = terms or self.figures.terms
+
+    @staticmethod
+    def record_of(settings: Settings) -> SettingsRecord:
+        """Return the record that would put the artefacts of settings in force."""
+        return SettingsRecord(
+            campaigns=settings.campaigns, templates=settings.templates, model=settings.model
+        )
+
+    # --- one minute -------------------------------------------------------------------------------
+
+    def close(self, closed: Closed, now: int) -> Counts:
+        """Take one closed minute; ``now``: wall ms, so that no brake answers what is history."""
+        end, figures = closed.end, self.figures
+        counts = figures.close(end, closed.facts, dict(self._table.origins.costs))
+        judged = [one for one in closed.facts if isinstance(one, Judged)]
+        known = self._known()
+        for change in self._watch.close(end, counts, judged, known, figures.ruling):
+            self._note(change)
+        self._brake(end, counts, known, fresh=end > now - FRESH)
+        self._last = counts
+        return counts
+
+    def _known(self) -> Known:
+        return Known(
+            topics=self._sources,
+            channels=CHANNELS,
+            providers=(*self.figures.providers, OTHER),
+            acquisitions=self._table.origins.names,
+        )
+
+    def _note(self, change: Change) -> None:
+        message = messages.of_episode(change, observer=self._observer, kpi_file=self._table.sha)
+        key = messages.key(message.kpi, message.dimension)
+        self.outbox[message.message_id] = key, messages.encode(message)
+        if message.state != "updated":
+            log.warning(
+                "episode %s %s: %s of %s, %s where %s was expected",
+                message.anomaly_id,
+                message.state,
+                message.kpi,
+                "/".join(message.dimension.values()) or "the shop",
+                message.value,
+                message.expected,
+            )
+
+    def _brake(self, end: int, counts: Counts, known: Known, *, fresh: bool) -> None:
+        standing = self.figures.ruling.settings.standing(end)
+        for channel in known.channels:
+            for provider in known.providers:
+                control = self._brakes.judge(_braked(channel, provider, end, counts), standing)
+                if control is not None and fresh:
+                    self.asked.append(control)
+
+    # --- what is told -----------------------------------------------------------------------------
+
+    def facts(self, horizon: dict[str, int], tail: list[TailRow]) -> Facts:
+        """Return what the page is told."""
+        figures, origins = self.figures, self._table.origins
+        totals, known, costs = figures.day.totals(), self._known(), origins.costs
+        notes = page.notes(figures, origins.names, costs)
+        if self._watch.left_out:
+            notes.append("There are more series than are watched: name fewer KPIs or dimensions.")
+        return Facts(
+            until=figures.until,
+            since=figures.day.since,
+            currency=figures.terms.currency,
+            horizon=horizon,
+            series=self._watch.series(),
+            episodes=self._watch.episodes(),
+            sources=page.sources(figures, totals, self._last, known.topics),
+            acquisition=page.acquisition(totals, known.acquisitions, costs),
+            behaviour=page.behaviour(totals),
+            channels=page.channels(figures, totals, known.channels),
+            sales=page.sales(figures),
+            reasons=page.reasons(totals),
+            model=page.model(figures, totals),
+            controls=page.controls(figures),
+            tail=tail,
+            notes=notes,
+        )
+
+
+def recorder_of(table: Table, topics: Iterable[str]) -> ObserverRecorder:
+    """Return the recorder of an observer that reads these topics."""
+    return ObserverRecorder(
+        origins=table.origins.names,
+        costed=table.origins.costs,
+        channels=CHANNELS,
+        topics=topics,
+        kpis=[one.name for one in table.watched],
+    )
+
+
+def _braked(channel: str, provider: str, end: int, counts: Counts) -> brakes.Figures:
+    def told(outcome: str) -> int:
+        return int(counts.of(("outcomes", channel, provider, outcome)))
+
+    return brakes.Figures(
+        channel=channel,
+        end=end,
+        provider=provider,
+        accepted=told("accepted"),
+        complaints=told("complained"),
+        unsubscribes=told("unsubscribed"),
+        hard_bounces=int(counts.of(("hard_bounced", channel, provider))),
+    )
+
+
+__all__ = ["FRESH", "Book", "recorder_of"]
