@@ -176,7 +176,7 @@ class Tracker:
         self._quiet = self._quiet + 1 if verdict.score < QUIET_BELOW else 0
 
     def _open(self, verdict: Verdict, causes: Sequence[Cause]) -> Episode | None:
-        if self._rare < self.kpi.opens_after:
+        if self._rare < self.kpi.opens_after and not self._sure(verdict.score):
             return None
         cause = causes[0] if causes else None
         self.episode = Episode(
@@ -197,6 +197,10 @@ class Tracker:
             suppressed_by=cause,
         )
         return self.episode
+
+    def _sure(self, score: float) -> bool:
+        """Whether one window is enough: a ratio's sum has several in it, a level may spike."""
+        return self.kpi.kind == "ratio" and score >= self.opens_at + STEP
 
     def _over(self, verdict: Verdict) -> bool:
         episode = self.episode

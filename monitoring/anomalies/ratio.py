@@ -21,9 +21,10 @@ from monitoring.anomalies.verdict import Verdict
 
 VERSION: Final = 1
 
-# The change looked for, in odds: a rise below 1.5 or a fall above 0.8 times is none.
-_UP: Final = 2.2
-_DOWN: Final = 0.6
+# The change looked for, in odds. A rise of less than about 1.5 times, a fall to more than 0.75,
+# is none: its windows speak for the usual share as much.
+_UP: Final = 2.4
+_DOWN: Final = 0.56
 # A sum larger than this says nothing more and would only take longer to come back, in nats.
 _MOST: Final = 18.0
 # A sum that fell so far from its height has as much evidence that the change is over.

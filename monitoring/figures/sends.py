@@ -53,6 +53,9 @@ _BIT: Final = {name: 1 << place for place, name in enumerate(OUTCOMES)}
 _BY_PERSON: Final = frozenset({"opened", "clicked"})
 # What a gateway answers when it is handed a message.
 _ANSWERS: Final = frozenset({"accepted", "bounced", "rejected", "failed"})
+_ANSWERED: Final = sum(_BIT[name] for name in _ANSWERS)
+# A bounce that is for good may follow one that was not.
+_HARD: Final = 1 << len(OUTCOMES)
 
 
 class Sent(Struct, array_like=True):
@@ -204,18 +207,21 @@ class Sends(Struct):
             return
         if seen.machine and seen.type in _BY_PERSON:
             return
-        bit = _BIT[seen.type]
-        if sent.told & bit:
-            return
-        sent.told |= bit
+        hard = seen.type == "bounced" and seen.permanent
         # Of one message all counts as of who spoke first: its gateway says `webhook`, the provider
         # behind it its own name, and a share of bounces must have its messages below the line.
         sent.provider = sent.provider or seen.provider
-        counts.add(("outcomes", sent.channel, sent.provider, seen.type))
-        if seen.type in _ANSWERS:
-            counts.add(("handed", sent.channel, sent.provider))
-        if seen.type == "bounced" and seen.permanent:
+        if hard and not sent.told & _HARD:
+            sent.told |= _HARD
             counts.add(("hard_bounced", sent.channel, sent.provider))
+        bit = _BIT[seen.type]
+        if sent.told & bit:
+            return
+        answered = sent.told & _ANSWERED
+        sent.told |= bit
+        counts.add(("outcomes", sent.channel, sent.provider, seen.type))
+        if seen.type in _ANSWERS and not answered:
+            counts.add(("handed", sent.channel, sent.provider))
         if seen.type == "delivered":
             counts.note(
                 ("delivery_delay", sent.channel), max(0, seen.occurred_at - sent.at) / SECOND

@@ -25,7 +25,6 @@ from streams.auditing.checkpoint import Checkpoint
 from streams.auditing.files import Files
 from streams.auditing.horizon import Horizon
 from streams.log.away import away
-from streams.log.producer import Producer
 from streams.log.reader import POSITION
 from streams.log.topics import (
     ACTIONS,
@@ -35,6 +34,7 @@ from streams.log.topics import (
     EVENTS,
     FEEDBACK,
     partition_of,
+    there,
 )
 from streams.settings import Deployment
 
@@ -129,12 +129,9 @@ class Following:
         return consumer
 
     async def _counts(self) -> dict[str, int]:
-        producer, counts = Producer(self.deployment.kafka), {}
-        try:
-            for topic in (EVENTS, *_OUTPUTS, FEEDBACK, ARTEFACTS):
-                counts[topic] = await producer.partitions(self._prefix + topic)
-        finally:
-            await producer.stop()
+        names = (EVENTS, *_OUTPUTS, FEEDBACK, ARTEFACTS)
+        found = await there(self.deployment, [self._prefix + name for name in names])
+        counts = {name: found[self._prefix + name] for name in names}
         missing = [self._prefix + topic for topic, count in counts.items() if not count]
         if missing:
             message = (

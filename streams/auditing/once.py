@@ -5,8 +5,8 @@ from typing import Any
 from monitoring.audit.balance import totals
 from streams.auditing.following import Following
 from streams.auditing.telling import plain, pseudonym
-from streams.auditing.wall import now_ms
 from streams.settings import Deployment
+from streams.wall import now_ms
 
 _WAIT = 0.2
 

@@ -25,12 +25,12 @@ from streams.auditing.checkpoint import Checkpoint
 from streams.auditing.following import Following, Look
 from streams.auditing.pausing import Pausing
 from streams.auditing.telling import fault_line, line, plain
-from streams.auditing.wall import now_ms
 from streams.fleet import Publisher
 from streams.http.server import HttpServer, reserve
 from streams.log.topics import CHANNELS
 from streams.settings import Deployment
 from streams.state.connection import RedisConnection
+from streams.wall import now_ms
 
 log = logging.getLogger(__name__)
 

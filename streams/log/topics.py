@@ -1,6 +1,6 @@
 """The topics, spelt once: names, partition counts, creation and check."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -78,6 +78,21 @@ async def counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     names = await admin.list_topics()
     described = await admin.describe_topics([name for name in names if not name.startswith("__")])
     return {entry["topic"]: len(entry["partitions"]) for entry in described}
+
+
+async def there(deployment: Deployment, names: Iterable[str]) -> dict[str, int]:
+    """Return the partition count of each topic named, 0 where it is missing; raises Unavailable.
+
+    A producer asked for a missing one would wait for it to appear.
+    """
+    admin = await connect(deployment)
+    try:
+        found = await counts(admin)
+    except (KafkaError, OSError) as error:
+        raise away(deployment.kafka) from error
+    finally:
+        await admin.close()
+    return {name: found.get(name, 0) for name in names}
 
 
 async def create(

@@ -96,7 +96,7 @@ class Following:
         self._minutes = Minutes(until, begins)
 
     async def _places(self) -> list[TopicPartition]:
-        counts = await self._counts()
+        counts = await topics.there(self._deployment, self._reads)
         missing = sorted(topic for topic, count in counts.items() if not count)
         if missing:
             message = (
@@ -106,17 +106,6 @@ class Following:
         # Every settings record passes every partition of `events`: one is enough.
         counts[self._prefix + EVENTS] = 1
         return [TopicPartition(name, at) for name, count in counts.items() for at in range(count)]
-
-    async def _counts(self) -> dict[str, int]:
-        """Return how many partitions each topic has; a producer would wait for one to appear."""
-        admin = await topics.connect(self._deployment)
-        try:
-            there = await topics.counts(admin)
-        except (KafkaError, OSError) as error:
-            raise away(self._deployment.kafka) from error
-        finally:
-            await admin.close()
-        return {topic: there.get(topic, 0) for topic in self._reads}
 
     async def _begins(
         self,

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,10 +35,14 @@ class Told:
 
 
 class Webhooks:
-    """Where all receivers of Alertmanager point to; keeps every alert that came, in order."""
+    """Where all receivers of Alertmanager point to; keeps every alert that came, in order.
 
-    def __init__(self) -> None:
+    ``heard`` is called with each of them, in a thread of the server.
+    """
+
+    def __init__(self, heard: Callable[[Told], None] = lambda _: None) -> None:
         self.told: list[Told] = []
+        self._heard = heard
         keep = self._keep
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,10 +79,13 @@ class Webhooks:
 
     def _keep(self, path: str, body: bytes) -> None:
         message, now = json.loads(body), time.monotonic()
-        self.told += [
+        came = [
             Told(now, path.strip("/"), one["status"], one["labels"], one["annotations"])
             for one in message["alerts"]
         ]
+        self.told += came
+        for one in came:
+            self._heard(one)
 
     def find(self, receiver: str, name: str, status: str = "firing") -> Told | None:
         """Return the first alert of that name that reached a receiver."""

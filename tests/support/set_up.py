@@ -7,7 +7,7 @@ them: neither can be installed here by the package index. Alertmanager posts whe
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from engine.times import HOUR, SECOND, iso
 from tests.support.kafka import KafkaBroker
-from tests.support.prometheus import Alertmanager, Prometheus, Webhooks
+from tests.support.prometheus import Alertmanager, Prometheus, Told, Webhooks
 from tests.support.redis_server import RedisServer
 from tests.support.running import Running, Shop, shipped
 
@@ -36,25 +36,30 @@ SERVICES = {
 ABSENT = {"grafana", "redis-exporter"}
 
 _PEOPLE = 30
+# Of the live page's buttons; all of this listens on loopback and ends with the process.
+_TOKEN = "drill"
 
 
 @dataclass
 class SetUp:
     """All services, from entry to exit; ``traffic`` sends what shoppers of a small shop do."""
 
+    heard: Callable[[Told], None] = lambda _: None
     stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
         enter = self.stack.enter_context
         targets = Path(enter(tempfile.TemporaryDirectory(prefix="rk-targets-")))
         kafka, redis = enter(KafkaBroker()), enter(RedisServer(tcp=True))
-        self.shop = enter(Shop(kafka.bootstrap, redis.url, "rekindle."))
+        self.shop = enter(
+            Shop(kafka.bootstrap, redis.url, "rekindle.", REKINDLE_OPERATOR_TOKEN=_TOKEN)
+        )
         self.shop.apply(_eager())
         self.worker = self._process(self.shop.start(ready=False))
         self.audit = self._process(self.shop.start_audit(REKINDLE_WORKER_ID="audit"))
         self.observer = self._process(self.shop.start_observer(REKINDLE_WORKER_ID="observe"))
         self._process(self.shop.start_targets(targets / "rekindle.json"))
-        self.webhooks = enter(Webhooks())
+        self.webhooks = enter(Webhooks(self.heard))
         self.alertmanager = enter(Alertmanager(self.webhooks.address))
         self.prometheus = enter(Prometheus(targets, self.alertmanager.address))
         for running in (self.worker, self.audit, self.observer):
@@ -139,13 +144,23 @@ def _goods(number: int) -> dict[str, Any]:
     return {"properties": {**product, **order}}
 
 
+def _say(told: Told) -> None:
+    """Print an alert as it reaches its receiver, with the wall time."""
+    said = told.annotations.get("summary", "")
+    name = told.labels["alertname"]
+    print(
+        f"{iso(int(time.time() * 1000))} {told.receiver}: {name} {told.status}. {said}", flush=True
+    )
+
+
 def main() -> None:
-    """Run until Ctrl-C, with shoppers, and say where to look."""
-    with SetUp() as running:
+    """Run until Ctrl-C, with shoppers, say where to look, and every alert that reaches somebody."""
+    with SetUp(_say) as running:
         print(f"live page     http://127.0.0.1:{running.worker.port}/live")
         print(f"Prometheus    http://{running.prometheus.address}")
         print(f"Alertmanager  http://{running.alertmanager.address}")
-        print(f"settings      {' '.join(f'{k}={v}' for k, v in running.shop.environ.items())}")
+        settings = " ".join(f"{k}={v}" for k, v in running.shop.environ.items())
+        print(f"settings      {settings}", flush=True)
         with suppress(KeyboardInterrupt):
             running.traffic(float("inf"))
 

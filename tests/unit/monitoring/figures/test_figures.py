@@ -197,6 +197,21 @@ def test_an_outcome_told_twice_counts_once_and_one_of_a_machine_not_at_all() -> 
     assert counts.values["delivery_delay", "push"] == [30.0]
 
 
+def test_a_bounce_for_good_counts_beside_the_messages_of_who_spoke_first() -> None:
+    """Or the brake would see bounces of a provider without a message, and never act."""
+    figures = Figures(terms=_TERMS)
+    said = [
+        Reported(2, 1, "push", "webhook", "accepted", 2),
+        Reported(3, 1, "push", "acme", "bounced", 3),
+        Reported(4, 1, "push", "acme", "bounced", 4, permanent=True),
+        Reported(5, 1, "push", "acme", "bounced", 5, permanent=True),
+    ]
+    counts = _closed(figures, MINUTE, _decided(1, 1), *said)
+    assert counts.of(("hard_bounced", "push", "webhook")) == 1
+    assert counts.of(("handed", "push", "webhook")) == 1
+    assert counts.of(("hard_bounced", "push", "acme")) == 0
+
+
 def test_providers_beyond_the_bound_are_other_for_good() -> None:
     figures = Figures(terms=_TERMS)
     for number in range(MOST_PROVIDERS + 2):
