@@ -55,7 +55,7 @@ $(VENV)/.demo-ready: pyproject.toml requirements.lock | $(BIN)/python
 	$(call install,embedded)
 
 $(VENV)/.ready: pyproject.toml requirements.lock | $(BIN)/python
-	$(call install,embedded$(comma)dev)
+	$(call install,embedded$(comma)tracing$(comma)dev)
 	@touch $(VENV)/.demo-ready
 
 setup: $(VENV)/.ready
