@@ -7,10 +7,11 @@ message before it whose window holds it; that says nothing of cause, which is wh
 """
 
 from itertools import takewhile
-from typing import Final
+from typing import Final, get_args
 
 from msgspec import Struct, field
 
+from engine.events import OutcomeType
 from engine.times import DAY, HOUR, MINUTE, SECOND
 from monitoring.figures.counts import Counts
 from monitoring.figures.seen import Decided, Order, Reported, Terms
@@ -33,29 +34,14 @@ _MOST_ANSWERS: Final = 20_000
 # people do not order: tenths of the scale would put nearly all of them into one band.
 BANDS: Final = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.35, 0.6)
 
-OUTCOMES: Final = (
-    "accepted",
-    "delivered",
-    "deferred",
-    "bounced",
-    "rejected",
-    "failed",
-    "expired",
-    "cancelled",
-    "unknown",
-    "opened",
-    "clicked",
-    "complained",
-    "unsubscribed",
-    "resubscribed",
-)
+OUTCOMES: Final[tuple[str, ...]] = get_args(OutcomeType)
 _BIT: Final = {name: 1 << place for place, name in enumerate(OUTCOMES)}
 _BY_PERSON: Final = frozenset({"opened", "clicked"})
 # What a gateway answers when it is handed a message.
 _ANSWERS: Final = frozenset({"accepted", "bounced", "rejected", "failed"})
 _ANSWERED: Final = sum(_BIT[name] for name in _ANSWERS)
 # A bounce that is for good may follow one that was not.
-_HARD: Final = 1 << len(OUTCOMES)
+_HARD: Final = 1 << 30  # far from the names, which may become more
 
 
 class Sent(Struct, array_like=True):

@@ -148,9 +148,9 @@ def _say(told: Told) -> None:
     """Print an alert as it reaches its receiver, with the wall time."""
     said = told.annotations.get("summary", "")
     name = told.labels["alertname"]
-    print(
-        f"{iso(int(time.time() * 1000))} {told.receiver}: {name} {told.status}. {said}", flush=True
-    )
+    now = iso(int(time.time() * 1000))
+    # one write, or lines of two receivers mix
+    print(f"{now} {told.receiver}: {name} {told.status}. {said}\n", end="", flush=True)
 
 
 def main() -> None:
