@@ -11,6 +11,7 @@ from aiokafka.partitioner import murmur2
 
 from engine.errors import Refused, Unavailable
 from streams.log.away import away
+from streams.log.producer import Producer
 from streams.settings import Deployment
 
 EVENTS = "events"
@@ -83,8 +84,15 @@ async def counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
 async def there(deployment: Deployment, names: Iterable[str]) -> dict[str, int]:
     """Return the partition count of each topic named, 0 where it is missing; raises Unavailable.
 
-    A producer asked for a missing one would wait for it to appear.
+    A producer asked for a missing one would wait for it to appear; on an embedded broker that is
+    how topics come about.
     """
+    if deployment.embedded:
+        producer = Producer(deployment.kafka)
+        try:
+            return {name: await producer.partitions(name) for name in names}
+        finally:
+            await producer.stop()
     admin = await connect(deployment)
     try:
         found = await counts(admin)

@@ -1,5 +1,6 @@
 """README's first hour, typed as it stands: a decision, a change of mind, and its reasons."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -74,6 +75,13 @@ class Desk:
         except (URLError, OSError):
             return False
 
+    def watched(self) -> bool:
+        """Return whether the live page hears of the worker, an observer and an audit."""
+        with urlopen(f"http://127.0.0.1:{self.port}/live/snapshot.json") as answer:
+            processes = json.load(answer)["workers"]["processes"]
+        speaking = {one["kind"] for one in processes if one["state"] == "live"}
+        return speaking == {"worker", "observe", "audit"}
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
@@ -106,5 +114,6 @@ def test_the_first_hour_goes_as_the_readme_says(desk: Desk) -> None:
         assert "not sent: dry run" in story.replace("\n         ", " ")
         assert "sent by email" in story
         assert "you@example.com" not in story
+        desk.waits_for(desk.watched, "observer and audit never spoke")
     finally:
         up.stop()
