@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 ROOT = Path(__file__).parents[2]
 _BUSY = 20.0
-_DEADLINE = 90.0
+_DEADLINE = 180.0
 # What shows nothing while all is well, or needs more than a minute of a shop: panel -> why.
 QUIET = {
     "Open anomalies": "nothing is unlike itself within a minute",
@@ -36,7 +36,7 @@ QUIET = {
 
 @pytest.fixture(scope="module")
 def set_up() -> Iterator[SetUp]:
-    with SetUp() as running:
+    with SetUp(interval="10s") as running:
         running.traffic(_BUSY)
         yield running
 

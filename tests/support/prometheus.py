@@ -145,7 +145,8 @@ class Prometheus:
     """The shipped configuration and rules, told of one Alertmanager.
 
     ``targets``: the folder that file_sd reads. ``windows``: alert -> (window that ships, window
-    for the test), for rules whose window is longer than a test may wait.
+    for the test), for rules whose window is longer than a test may wait. ``interval``: of every
+    group of rules, where two minutes are longer than it may.
     """
 
     def __init__(
@@ -153,8 +154,10 @@ class Prometheus:
         targets: Path,
         alertmanager: str,
         windows: Mapping[str, tuple[str, str]] | None = None,
+        interval: str = "",
     ) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="rk-prometheus-")
+        self._interval = interval
         self.port = free_port()
         self._targets, self._alertmanager = targets, alertmanager
         self._windows = windows or {}
@@ -220,6 +223,8 @@ class Prometheus:
 
     def _rules(self, path: Path) -> str:
         file = yaml.safe_load(path.read_text("utf-8"))
+        for group in file["groups"] if self._interval else ():
+            group["interval"] = self._interval
         for rule in (rule for group in file["groups"] for rule in group["rules"]):
             if rule.get("alert") in self._windows:
                 shipped, shorter = self._windows[rule["alert"]]

@@ -45,6 +45,7 @@ class SetUp:
     """All services, from entry to exit; ``traffic`` sends what shoppers of a small shop do."""
 
     heard: Callable[[Told], None] = lambda _: None
+    interval: str = ""
     stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -61,7 +62,9 @@ class SetUp:
         self._process(self.shop.start_targets(targets / "rekindle.json"))
         self.webhooks = enter(Webhooks(self.heard))
         self.alertmanager = enter(Alertmanager(self.webhooks.address))
-        self.prometheus = enter(Prometheus(targets, self.alertmanager.address))
+        self.prometheus = enter(
+            Prometheus(targets, self.alertmanager.address, interval=self.interval)
+        )
         for running in (self.worker, self.audit, self.observer):
             running.wait_ready()
         return self
