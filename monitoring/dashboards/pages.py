@@ -16,6 +16,11 @@ def _rate(metric: str, *by: str, of: str = "") -> str:
     return f"sum{kept} (rate(rekindle_{metric}{of}[{_RATE}]))"
 
 
+def _by_minute(metric: str, *by: str, of: str = "") -> str:
+    """Return the rate of what the observer counts: once a minute, so over five of them."""
+    return f"sum by ({', '.join(by)}) (rate(rekindle_{metric}{of}[5m]))"
+
+
 def _quantile(share: float, metric: str, *by: str, of: str = "") -> str:
     kept = ", ".join([*by, "le"])
     inner = f"sum by ({kept}) (rate(rekindle_{metric}_bucket{of}[{_RATE}]))"
@@ -503,7 +508,8 @@ _DELIVERY: Final = Dashboard(
                     asks="Delivered, opened, clicked, complained?",
                     queries=[
                         Query(
-                            _rate("outcomes_total", "channel", "type", of=_ONE_CHANNEL) + " > 0",
+                            _by_minute("outcomes_total", "channel", "type", of=_ONE_CHANNEL)
+                            + " > 0",
                             "{{channel}} {{type}}",
                         )
                     ],
@@ -523,7 +529,7 @@ _DELIVERY: Final = Dashboard(
                 Panel(
                     title="Events by source",
                     asks="Where do people come from?",
-                    queries=[Query(_rate("source_events_total", "source"), "{{source}}")],
+                    queries=[Query(_by_minute("source_events_total", "source"), "{{source}}")],
                     unit="ops",
                 ),
                 Panel(
@@ -574,7 +580,7 @@ _DELIVERY: Final = Dashboard(
                 Panel(
                     title="Orders",
                     asks="What is sold, by where people came from?",
-                    queries=[Query(_rate("orders_total", "source"), "{{source}}")],
+                    queries=[Query(_by_minute("orders_total", "source"), "{{source}}")],
                     unit="ops",
                     width=8,
                 ),
@@ -634,7 +640,7 @@ _DELIVERY: Final = Dashboard(
                     asks="Which source brings visitors, and which brings buyers?",
                     queries=[
                         Query(
-                            _rate("funnel_steps_total", "source", "step") + " > 0",
+                            _by_minute("funnel_steps_total", "source", "step") + " > 0",
                             "{{source}} {{step}}",
                         )
                     ],
