@@ -5,31 +5,16 @@ from typing import Any
 
 import click
 
-from streams.cli.group import as_json, example, print_json, run
+from streams.cli.group import Duration, as_json, example, print_json, run
 
 _reason = click.option("--reason", default="", metavar="TEXT", help="Why; everybody will read it.")
 _by = click.option("--by", default=None, metavar="NAME", help="Who; default: your login name.")
 
 
-def _duration(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
-    from streams.settings import duration
-
-    if text is None:
-        return None
-    try:
-        ms = duration(text)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong)) from wrong
-    if ms <= 0:
-        message = "it must last longer than nothing"
-        raise click.BadParameter(message)
-    return ms
-
-
 _for = click.option(
     "--for",
     "lasts",
-    callback=_duration,
+    type=Duration(),
     metavar="2h",
     help="It ends by itself after so long; default: when somebody ends it.",
 )

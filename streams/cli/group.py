@@ -52,6 +52,32 @@ class LazyGroup(click.Group):
             ctx.exit(MISTAKE)
 
 
+class Duration(click.ParamType):
+    """A duration with its unit, as milliseconds: 200ms, 90s, 5m, 1h."""
+
+    name = "duration"
+
+    def __init__(self, least: int = 1) -> None:
+        """``least``: the shortest that makes sense, ms."""
+        self._least = least
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return ms; refuses what is no duration, or too short a one."""
+        from streams.settings import duration
+
+        if isinstance(value, int):
+            return value
+        try:
+            ms = duration(value)
+        except ValueError as wrong:
+            self.fail(f"{value}: {wrong}", param, ctx)
+        if ms < self._least:
+            self.fail(f"{value}: it must last longer", param, ctx)
+        return ms
+
+
 def example(*lines: str) -> str:
     """Return the epilog that shows how a command is used."""
     word = "Example" if len(lines) == 1 else "Examples"

@@ -2,16 +2,7 @@
 
 import click
 
-from streams.cli.group import example
-
-
-def _duration(_: click.Context, __: click.Parameter, text: str) -> int:
-    from streams.settings import duration
-
-    try:
-        return duration(text)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong)) from wrong
+from streams.cli.group import Duration, example
 
 
 @click.command(
@@ -22,7 +13,7 @@ def _duration(_: click.Context, __: click.Parameter, text: str) -> int:
 )
 @click.option(
     "--since",
-    callback=_duration,
+    type=Duration(least=0),
     default="0s",
     metavar="24h",
     help="How far back the first start begins; a later one goes on where it was.  [0s]",

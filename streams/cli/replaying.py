@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from streams.cli.group import (
+    Duration,
     as_json,
     example,
     existing_file,
@@ -25,21 +26,6 @@ if TYPE_CHECKING:
 _FORMATS = ("segment", "retailrocket", "rees46", "onlineretail", "events")
 _TOPIC = "kafka:"
 _RECORDED = "recorded"
-
-
-def _spacing(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    from streams.settings import duration
-
-    if value is None:
-        return None
-    try:
-        spacing = duration(value)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong)) from wrong
-    if spacing <= 0:
-        message = "ticks are some time apart"
-        raise click.BadParameter(message)
-    return spacing
 
 
 class _FileOrRecorded(click.Path):
@@ -84,7 +70,7 @@ class _FileOrRecorded(click.Path):
 )
 @click.option("--chunk", type=click.IntRange(1, 100_000), default=500, help="Events per commit.")
 @click.option("--partitions", type=click.IntRange(1, 10_000), default=1, help="Of a file's log.")
-@click.option("--tick", callback=_spacing, metavar="5m", help="Time between the ticks of a file.")
+@click.option("--tick", type=Duration(), metavar="5m", help="Time between the ticks of a file.")
 @click.option(
     "--mode",
     type=click.Choice(["dry_run", "live"]),

@@ -2,7 +2,7 @@
 
 import click
 
-from streams.cli.group import as_json, example, existing_file, read
+from streams.cli.group import Duration, as_json, example, existing_file, read
 
 AGENTS = ("intake", "decide", "deliver")
 
@@ -109,16 +109,6 @@ def _parts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     return chosen
 
 
-def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    number, unit = value[:-1], value[-1:]
-    if not number.isdecimal() or not int(number) or unit not in {"s", "m", "h"}:
-        message = f"{value}: write a duration as 90s, 10m or 1h."
-        raise click.BadParameter(message)
-    return int(number) * {"s": 1, "m": 60, "h": 3600}[unit]
-
-
 @click.command(
     epilog=example(
         "rekindle bench --quick --json",
@@ -140,7 +130,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> int | 
     help="Raw messages per run.  [50000]",
 )
 @click.option(
-    "--soak", callback=_seconds, metavar="TIME", help="How long memory is watched.  [40s]"
+    "--soak", type=Duration(least=1_000), metavar="TIME", help="How long memory is watched.  [40s]"
 )
 @click.option(
     "--markdown",
@@ -176,7 +166,7 @@ def bench(
     from streams.bench import plan, run
     from streams.logs import silent
 
-    sizes = plan.of(quick=quick, runs=runs, events=events, soak=soak)
+    sizes = plan.of(quick=quick, runs=runs, events=events, soak=soak and soak // 1_000)
     told = Path(markdown) if markdown else None
     with silent("aiokafka"):
         run(sizes=sizes, only=only, as_json=as_json, markdown=told, note=note)

@@ -195,7 +195,7 @@ async def test_after_a_loss_the_whole_page_comes(port: Port) -> None:
         await port.until(lambda: port.readers == 1)
         await port.until(lambda: port.dropped >= 1, showing=True)
         events = [await asyncio.to_thread(stream.event)]
-        while events[-1].id != f"boot-{port.hub.latest.number}":  # type: ignore[union-attr]
+        while port.hub.latest is None or events[-1].id != f"boot-{port.hub.latest.number}":
             events.append(await asyncio.to_thread(stream.event))
 
     numbers = [int(each.id.partition("-")[2]) for each in events]

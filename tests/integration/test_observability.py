@@ -115,7 +115,8 @@ def _reminded(worker: Running, receiver: Receiver, collector: Collector) -> dict
         found = _samples(worker)
         return found if found.get('outbox_entries{partition="0"}') == 0 else None
 
-    return wait_until(counted, "what stands is sampled")  # type: ignore[no-any-return] # of Any
+    found: dict[str, float] = wait_until(counted, "what stands is sampled")
+    return found
 
 
 def test_an_sre_sees_everything_and_nobody(live_shop: Shop) -> None:

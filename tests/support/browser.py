@@ -101,7 +101,7 @@ class Browser:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two looks at /proc, up to the deadline above
         self._dir.cleanup()
 
     def processes(self) -> list[int]:

@@ -95,39 +95,31 @@ class Webhooks:
         return None
 
 
-class Alertmanager:
-    """The shipped routes, every receiver a webhook at ``webhooks``."""
+class _Program:
+    """A Debian program with a web port and a folder of its own, from entry to exit."""
 
-    def __init__(self, webhooks: str) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="rk-alertmanager-")
+    name: str
+    binary: str
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix=f"rk-{self.binary}-")
+        self.folder = Path(self._directory.name)
         self.port = free_port()
-        self._webhooks = webhooks
         self._server: Server | None = None
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def options(self) -> list[str]:
+        """Write the files it reads and return what it is started with."""
+        raise NotImplementedError
+
     def __enter__(self) -> Self:
-        folder = Path(self._directory.name)
-        config = yaml.safe_load(alerts.ALERTMANAGER.read_text("utf-8"))
-        for receiver in config["receivers"]:
-            mailed = receiver.pop("email_configs")[0]
-            hook = {"url": f"http://{self._webhooks}/{receiver['name']}"}
-            receiver["webhook_configs"] = [hook | {"send_resolved": mailed["send_resolved"]}]
-        (folder / "alertmanager.yml").write_text(yaml.safe_dump(config, sort_keys=False))
-        # no cluster: its settling would hold the first notification back for a minute
-        self._server = Server(
-            [
-                alerts.tool("prometheus-alertmanager"),
-                f"--config.file={folder / 'alertmanager.yml'}",
-                f"--storage.path={folder / 'data'}",
-                f"--web.listen-address={self.address}",
-                "--cluster.listen-address=",
-            ],
-            folder / "log",
-        )
-        self._server.wait_until(lambda: _ready(self.address), seconds=30, name="Alertmanager")
+        command = [alerts.tool(self.binary), *self.options()]
+        command.append(f"--web.listen-address={self.address}")
+        self._server = Server(command, self.folder / "log")
+        self._server.wait_until(lambda: _ready(self.address), seconds=30, name=self.name)
         return self
 
     def __exit__(
@@ -141,13 +133,40 @@ class Alertmanager:
         self._directory.cleanup()
 
 
-class Prometheus:
+class Alertmanager(_Program):
+    """The shipped routes, every receiver a webhook at ``webhooks``."""
+
+    name, binary = "Alertmanager", "prometheus-alertmanager"
+
+    def __init__(self, webhooks: str) -> None:
+        super().__init__()
+        self._webhooks = webhooks
+
+    def options(self) -> list[str]:
+        config = yaml.safe_load(alerts.ALERTMANAGER.read_text("utf-8"))
+        for receiver in config["receivers"]:
+            mailed = receiver.pop("email_configs")[0]
+            hook = {"url": f"http://{self._webhooks}/{receiver['name']}"}
+            receiver["webhook_configs"] = [hook | {"send_resolved": mailed["send_resolved"]}]
+        path = self.folder / "alertmanager.yml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        return [
+            f"--config.file={path}",
+            f"--storage.path={self.folder / 'data'}",
+            # no cluster: its settling would hold the first notification back for a minute
+            "--cluster.listen-address=",
+        ]
+
+
+class Prometheus(_Program):
     """The shipped configuration and rules, told of one Alertmanager.
 
     ``targets``: the folder that file_sd reads. ``windows``: alert -> (window that ships, window
     for the test), for rules whose window is longer than a test may wait. ``interval``: of every
     group of rules, where two minutes are longer than it may.
     """
+
+    name, binary = "Prometheus", "prometheus"
 
     def __init__(
         self,
@@ -156,42 +175,18 @@ class Prometheus:
         windows: Mapping[str, tuple[str, str]] | None = None,
         interval: str = "",
     ) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="rk-prometheus-")
+        super().__init__()
         self._interval = interval
-        self.port = free_port()
         self._targets, self._alertmanager = targets, alertmanager
         self._windows = windows or {}
-        self._server: Server | None = None
 
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        folder = Path(self._directory.name)
-        self._write(folder)
-        self._server = Server(
-            [
-                alerts.tool("prometheus"),
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address={self.address}",
-                "--log.level=warn",
-            ],
-            folder / "log",
-        )
-        self._server.wait_until(lambda: _ready(self.address), seconds=30, name="Prometheus")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._server:
-            self._server.stop()
-        self._directory.cleanup()
+    def options(self) -> list[str]:
+        self._write(self.folder)
+        return [
+            f"--config.file={self.folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            "--log.level=warn",
+        ]
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """Return the result of an instant query."""

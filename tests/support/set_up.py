@@ -84,7 +84,7 @@ class SetUp:
             self.shop.publish("events.raw", [(m["userId"].encode(), _json(m)) for m in messages])
             self.shop.publish("events.raw", [(b"nobody", b"this is no message")])
             first += _PEOPLE
-            time.sleep(0.5)
+            time.sleep(0.5)  # the pace of the shop; nobody waits for anything here
 
 
 def _eager() -> str:

@@ -249,8 +249,8 @@ def test_without_a_part_the_promised_names_are_there_and_empty(
     ("option", "value", "sentence"),
     [
         ("--only", "hole", "hole: choose among whole, growth"),
-        ("--soak", "ten", "ten: write a duration as 90s, 10m or 1h"),
-        ("--soak", "0m", "0m: write a duration"),
+        ("--soak", "ten", "ten: write a number with its unit"),
+        ("--soak", "0m", "0m: it must last longer"),
         ("--runs", "0", "0 is not in the range"),
     ],
 )
