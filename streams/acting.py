@@ -9,7 +9,7 @@ from streams.applying import pause_name
 from streams.control import Acted, act
 from streams.log.producer import Producer
 from streams.log.topics import EVENTS
-from streams.sentence import held_to, target_name
+from streams.sentence import done_word, held_to, target_name
 from streams.settings import Deployment
 from streams.standing import change, now_of
 from streams.state.connection import RedisConnection
@@ -78,9 +78,7 @@ def as_told(done: Acted) -> dict[str, Any]:
 def sentence(done: Acted) -> str:
     """Return what was done in one or two sentences."""
     control, name = done.control, done.control.target
-    word = {"pause": "paused", "resume": "resumed"}.get(control.action) or (
-        "no longer throttled" if control.after == 1.0 else held_to(control.after or 0.0)
-    )
+    word = done_word(control.action, control.after)
     said = f"{name} {word} in {done.partitions} partitions"
     if control.action == "pause":
         said += ", at hand-over at once" if done.at_handover else " (Redis is away, so it waits)"

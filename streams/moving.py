@@ -14,10 +14,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from engine.errors import Refused, Unavailable
-from engine.events import Position
+from engine.events import Position, SettingsRecord
 from engine.pipeline import ACTIONS
+from engine.policy import Settings
 from engine.ports import Commit, Head, OutboxId
-from streams.log import topics
+from streams.control import to_every_partition
+from streams.log import codec, topics
 from streams.log.producer import Producer, Record
 from streams.log.reader import Reader
 from streams.settings import Deployment
@@ -33,6 +35,8 @@ _AT_ONCE: Final = 500
 # Heads of a copy that is not whole stand below 0, and such a partition refuses to start.
 _FIRST: Final = -(2**40)
 _OWNER: Final = "rekindle move"
+# By it the audit knows that what people said before stands in another log.
+_ORIGIN: Final = "move"
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -85,7 +89,7 @@ class _Move:
             raise Refused(message)
         for partition in range(self.partitions):
             await self._commit(partition, Commit(self.offsets[partition], head))
-        await self._log()
+        await self._log(head.settings)
         return Moved(self.partitions, len(self.users), self.wakes)
 
     async def close(self) -> None:
@@ -236,14 +240,21 @@ class _Move:
                 if (state := await old.load(topic, partition)) is not None:
                     await new.save(topic, partition, state)
 
-    async def _log(self) -> None:
-        """Create the topics, with every artefact in them."""
+    async def _log(self, settings: Settings) -> None:
+        """Create the topics, with every artefact in them and what is in force named once more."""
         await topics.create(self.there, self.partitions)
         producer = Producer(self.there.kafka)
         try:
             async for record in self.reader.whole(self.here.topic_prefix + topics.ARTEFACTS):
                 run = [Record(record.key, record.value)]
                 await producer.run(self.there.topic_prefix + topics.ARTEFACTS, 0, run)
+            begins = SettingsRecord(
+                campaigns=settings.campaigns,
+                templates=settings.templates,
+                model=settings.model,
+                origin=_ORIGIN,
+            )
+            await to_every_partition(producer, self.there, codec.write(begins))
         finally:
             await producer.stop()
 

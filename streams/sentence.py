@@ -99,6 +99,13 @@ def held_to(share: float) -> str:
     return f"throttled to {share * 100:.0f} %" if share > 0 else "paused"
 
 
+def done_word(action: str, after: float | None) -> str:
+    """Return what a control did: ``paused``, ``resumed``, ``throttled to 60 %``."""
+    return {"pause": "paused", "resume": "resumed"}.get(action) or (
+        "no longer throttled" if after == 1.0 else held_to(after or 0.0)
+    )
+
+
 def target_name(target: str) -> str:
     """Return what is held back as people call it: ``SMS``, ``the campaign cart``."""
     kind, _, name = target.partition(":")

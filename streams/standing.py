@@ -5,7 +5,6 @@ it came to that is told by the log, which holds every control in every partition
 """
 
 from collections.abc import Sequence
-from time import time
 from typing import Final
 
 from msgspec import Struct
@@ -22,10 +21,11 @@ from streams.log import codec
 from streams.log.producer import Producer
 from streams.log.reader import Bounds, Reader
 from streams.log.topics import EVENTS
-from streams.sentence import actor_name, held_to, target_name
+from streams.sentence import actor_name, done_word, held_to, target_name
 from streams.settings import Deployment
 from streams.state.connection import RedisConnection
 from streams.state.store import RedisStore
+from streams.wall import now_ms
 
 # Records per step on the way back through the log.
 _BLOCK: Final = 10_000
@@ -79,7 +79,7 @@ async def now_of(deployment: Deployment, redis: RedisConnection, partitions: int
     Raises Unavailable.
     """
     if deployment.clock == "live":
-        return int(time() * 1000)
+        return now_ms()
     store = RedisStore(redis)
     heads = [await store.head(partition) for partition in range(partitions)]
     return max((head.now for head in heads if head is not None), default=0)
@@ -249,9 +249,7 @@ _MEND: Final = "the log does not know it yet, or rekindle resume {target} must b
 
 def told_change(one: Change) -> str:
     """Return a change as one line."""
-    what = {"pause": "paused", "resume": "resumed"}.get(one.action) or (
-        "no longer throttled" if one.after == 1.0 else held_to(one.after or 0.0)
-    )
+    what = done_word(one.action, one.after)
     who = f" by {actor_name(one.actor)}" if one.actor else ""
     until = f" until {minute(one.until)}" if one.until else ""
     evidence = ", ".join(f"{name} {_figure(value)}" for name, value in one.evidence.items())

@@ -43,6 +43,7 @@ class Entry(Struct, array_like=True):
     """One action. ``at``: when it was decided, ``told_at``: broker time of that decision (ms).
 
     ``found``: what is wrong with it by the state it was decided on; ``expires_at`` 0 until seen.
+    ``judged`` False: that state was not known.
     """
 
     channel: str
@@ -55,6 +56,7 @@ class Entry(Struct, array_like=True):
     missed: bool = False
     expires_at: int = 0
     accepted: list[Accepted] = []
+    judged: bool = True
 
 
 class Book(Struct):

@@ -13,7 +13,8 @@ def full(
     """Return the first cap that had no room for a message on ``channel`` at ``at`` (ms).
 
     ``charges``: what was charged before it. Those given back or of a dry run bind no message;
-    where she may be in several zones, every one of their days must have room.
+    where she may be in several zones, every one of their days must have room; without any, a
+    day is not known.
     """
     counted = [charge for charge in charges if charge.stands and not charge.dry]
     for cap in caps:
@@ -21,7 +22,7 @@ def full(
             continue
         times = [charge.at for charge in counted if cap.channel in (None, charge.channel)]
         if cap.kind == "calendar_day":
-            used = max(_of_day(times, at, zone) for zone in zones)
+            used = max((_of_day(times, at, zone) for zone in zones), default=0)
         else:
             used = sum(at - cap.window < time <= at for time in times)
         if used >= cap.limit:

@@ -16,7 +16,7 @@ from monitoring.audit import reading
 from monitoring.audit.actions import Entry, Found
 from monitoring.audit.arrivals import SHOPPING, Arrivals
 from monitoring.audit.balance import Fault
-from monitoring.audit.judging import judge, zones_of
+from monitoring.audit.judging import judge, knows, zones_of
 from monitoring.audit.people import Charge
 from monitoring.audit.reading import DAY, SECOND, Action, Decision, Event, Position, Report
 from monitoring.audit.state import State, pack
@@ -38,7 +38,7 @@ class Lane:
 
     ``terms_of``: the campaigns file of a sha256, None while it has not arrived. ``waits_for``:
     sha256 of the file that is missing. ``passed``: right actions by channel, until somebody counts
-    and clears them; ``unjudged``: actions whose state was not known.
+    and clears them; ``unjudged``: actions whose state was not known, neither right nor wrong.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class Lane:
                 self._pass_time(event.now, terms)
             elif event.type == "settings":
                 state.campaigns = event.campaigns or state.campaigns
+                state.whole = state.whole and event.origin != reading.MOVED
             else:
                 self._hear(event, terms)
         return True
@@ -184,11 +185,12 @@ class Lane:
     def _judged(self, entry: Entry, terms: Terms | None) -> None:
         """Judge a message by what is known now; ``terms`` None = that is not what was known."""
         person = self.state.person(entry.user)
-        entry.zones = zones_of(person, terms)
-        if terms is None:
-            self.unjudged += 1
-        else:
-            entry.found = judge(person, entry, terms, whole=self.state.whole)
+        whole = self.state.whole
+        entry.zones = zones_of(person, terms, whole=whole)
+        if terms is not None:
+            entry.found = judge(person, entry, terms, whole=whole)
+        entry.judged = terms is not None and knows(person, entry, whole=whole)
+        self.unjudged += not entry.judged
 
     # --- actions --------------------------------------------------------------------------------
 
@@ -208,17 +210,19 @@ class Lane:
             waiting.pop()
         return findings
 
-    def _action(self, taken: Taken[Action], entry: Entry | None) -> list[Found]:
+    def _action(self, taken: Taken[Action], entry: Entry | None) -> list[Found] | None:
+        """Return what is wrong with an action; None = that cannot be said."""
         if entry is None and not self._told_of(taken.position):
             self.unjudged += 1
-            return []
+            return None
         try:
             if entry is None:
                 return self._undecided(taken)
-            return self.state.book.arrived(taken.record, entry)
+            found = self.state.book.arrived(taken.record, entry)
         except reading.Unreadable:
             self.arrivals.unreadable += 1
             return [("undecided", "its times cannot be read")]
+        return found if found or entry.judged else None
 
     def _told_of(self, position: Position | None) -> bool:
         """Return whether its decision, if there was one, is in the log that we know."""
@@ -262,7 +266,7 @@ class Lane:
         terms = self._terms()
         if terms is None:
             return None if self.waits_for is not None and not end else []
-        zones = zones_of(self.state.person(entry.user), terms)
+        zones = zones_of(self.state.person(entry.user), terms, whole=self.state.whole)
         try:
             found = self.state.book.reported(entry, report, terms.quiet, zones)
         except reading.Unreadable:
@@ -282,7 +286,11 @@ class Lane:
 
     # --- telling --------------------------------------------------------------------------------
 
-    def _told(self, channel: str, action: Action, at: int, found: list[Found]) -> list[Finding]:
+    def _told(
+        self, channel: str, action: Action, at: int, found: list[Found] | None
+    ) -> list[Finding]:
+        if found is None:
+            return []
         if not found:
             self.passed[channel] += 1
         return [

@@ -11,6 +11,9 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
+# Origin of the settings a moved log begins with: what people said before it stands in another.
+MOVED: Final = "move"
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -21,7 +21,7 @@ class State(Struct):
     record by topic; ``origins``: highest place by source; ``recent``: ids of last events by user.
     ``ticks``: offset and writer of the last live ticks. ``applied``, ``decided``,
     ``first_decided``: offsets of ``events``. ``whole``: the log was followed from its first record
-    ever.
+    ever, and was not moved from another.
     """
 
     v: int = VERSION

@@ -70,7 +70,7 @@ def read(content: bytes) -> Terms:
     try:
         file = tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
         return _terms(file)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"a campaigns file cannot be read: {error!r}"
         raise Unreadable(message) from error
 

@@ -22,7 +22,7 @@ def hashed(text: str) -> int:
 
 
 class Sold(Struct, frozen=True, array_like=True, gc=False):
-    """One line of an order; ``value`` in the shop's currency, None = not told in it."""
+    """One line of an order; ``value`` in the order's currency, None = not told."""
 
     product_id: str
     name: str
@@ -42,7 +42,10 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Message(Struct, frozen=True, gc=False):
-    """One message of an app. ``acquisition`` "" = it says nothing of where she came from."""
+    """One message of an app. ``acquisition`` "" = it says nothing of where she came from.
+
+    ``user`` 0 = it tells of nobody who came to the shop: it belongs to no visit.
+    """
 
     at: int
     topic: str

@@ -73,6 +73,8 @@ class Figures(Struct):
             counts.note(("psi",), max(drifted))
         self.until = end
         self.day.add(end - MINUTE, counts.sums)
+        for best in (self.products, self.categories):
+            best.add(end - MINUTE, ())  # a day without sales forgets those before it
         return counts
 
     def _take(self, seen: Seen, counts: Counts) -> None:
@@ -100,14 +102,17 @@ class Figures(Struct):
     def _message(self, seen: Message, counts: Counts) -> None:
         self.last_record[seen.topic] = seen.at
         counts.add(("records", seen.topic))
+        if not seen.user:
+            return
         order = self.visits.take(seen, self.terms.currency, counts)
         if order is not None:
             self.sends.order(seen.user, order, self.terms.currency, counts)
             self._sell(seen.at, order, counts)
 
     def _sell(self, at: int, order: Order, counts: Counts) -> None:
+        ours = order.currency in ("", self.terms.currency)
         for line in order.lines:
-            value = line.value or 0.0
+            value = (line.value or 0.0) if ours else 0.0
             rank = Rank(line.quantity, value, line.name, line.category)
             self.products.add(at, [(line.product_id, rank)])
             self.categories.add(at, [(line.category or OTHER, Rank(line.quantity, value))])

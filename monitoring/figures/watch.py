@@ -266,7 +266,11 @@ class Watch:
         number = (value.k / value.n if value.n else None) if isinstance(value, Share) else value
         cause = self._cause(tracked, end, ruling)
         tracked.suppressed_by = "" if cause is None else cause.ref
-        verdict = tracked.judge(end, value) if cause is None else _unjudged(end, number)
+        if cause is None:
+            verdict = tracked.judge(end, value)
+        else:
+            verdict = _unjudged(end, number)
+            tracked.last_event = end  # its silence is explained up to here
         tracked.score, tracked.enough = verdict.score, verdict.enough
         point = Point(end, number, None, None, None)
         if verdict.enough:

@@ -3,7 +3,7 @@
 The numbers are those of the alerts: a tile turns bad where somebody is called.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
 from engine.times import MINUTE, SECOND
@@ -26,7 +26,15 @@ AUDIT_STALE_AFTER: Final = 15 * MINUTE
 LAG: Final = "lag_seconds"
 OLDEST_DUE: Final = "oldest_due_seconds"
 
-_VIOLATIONS: Final = ("over_cap", "quiet_hours", "no_consent", "withheld", "expired")
+# What nobody decided comes first: all else that is wrong with it follows from that.
+_VIOLATIONS: Final = (
+    "undecided",
+    "over_cap",
+    "quiet_hours",
+    "no_consent",
+    "withheld",
+    "expired",
+)
 _BOOKS: Final = ("missing", "doubled")
 
 
@@ -212,7 +220,7 @@ def clock(view: View) -> Clock:
 def alarms(view: View, alerts: Sequence[Banner] = ()) -> list[Banner]:
     """Return what holds now, the most severe first; runbooks are named as the alerts are."""
     told = {alert.runbook for alert in alerts}
-    own = [*_of_workers(view), *_of_audit(view), *_of_observer(view)]
+    own = [*_of_workers(view), *_of_audit(view, told), *_of_observer(view)]
     found = [*alerts, *[alarm for alarm in own if alarm.runbook not in told]]
     order = ("page", "ticket", "info")
     return sorted(found, key=lambda each: order.index(each.severity))
@@ -258,16 +266,23 @@ def _of_workers(view: View) -> Iterator[Banner]:
         )
 
 
-def _of_audit(view: View) -> Iterator[Banner]:
-    for verdict in (*_VIOLATIONS, *_BOOKS):
-        count = view.total(metrics.AUDITED, verdict=verdict)
-        if count:
-            yield Banner(
-                severity="page",
-                sentence=f"The audit found {count:.0f} action(s): {verdict.replace('_', ' ')}.",
-                runbook=_RUNBOOKS[verdict],
-                source="audit",
-            )
+def _of_audit(view: View, told: Container[str | None]) -> Iterator[Banner]:
+    """Yield one banner of all verdicts; those whose alert is ``told`` are left to it."""
+    counts = {
+        verdict: view.total(metrics.AUDITED, verdict=verdict)
+        for verdict, runbook in _RUNBOOKS.items()
+        if runbook not in told
+    }
+    found = {verdict: count for verdict, count in counts.items() if count}
+    if found:
+        words = [f"{count:.0f} {verdict.replace('_', ' ')}" for verdict, count in found.items()]
+        twice = " (one action may be several of these)" if len(found) > 1 else ""
+        yield Banner(
+            severity="page",
+            sentence=f"The audit found wrong actions: {', '.join(words)}{twice}.",
+            runbook=_RUNBOOKS[next(iter(found))],
+            source="audit",
+        )
     if view.of("audit") and (behind := view.panel("audit").reason or _audit_behind(view)):
         yield Banner(severity="ticket", sentence=behind, runbook="AuditStale", source="audit")
 
@@ -285,7 +300,9 @@ def _of_observer(view: View) -> Iterator[Banner]:
             )
 
 
+# In the order in which they are told.
 _RUNBOOKS: Final = {
+    "undecided": "ActionsUndecided",
     "over_cap": "CapViolation",
     "quiet_hours": "QuietHoursViolation",
     "no_consent": "ConsentViolation",

@@ -54,7 +54,9 @@ class Checkpoint:
         return Shared()
 
     async def state(self, partition: int) -> State | None:
-        """Return the state of a partition; raises Unavailable."""
+        """Return the state of a partition, None = there is none; raises Unavailable."""
+        if (await self.shared()).prefix != self._prefix:
+            return None
         packed = await self._redis.call("GET", _key(partition))
         return None if packed is None else unpack(packed)
 

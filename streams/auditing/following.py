@@ -23,8 +23,8 @@ from monitoring.audit.verdicts import Finding
 from monitoring.audit.waiting import Taken, Waiting
 from streams.auditing.checkpoint import Checkpoint
 from streams.auditing.files import Files
-from streams.auditing.horizon import Horizon
 from streams.log.away import away
+from streams.log.horizon import Horizon
 from streams.log.reader import POSITION
 from streams.log.topics import (
     ACTIONS,

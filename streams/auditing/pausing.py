@@ -50,6 +50,11 @@ class Pausing:
         self.episodes: dict[str, Episode] = {}
         self._asked: list[tuple[Finding, int]] = []
 
+    @property
+    def waits(self) -> bool:
+        """Return whether a violation has neither paused nor been found to need no pause."""
+        return bool(self._asked)
+
     def heard(self, settings: Event, at: int) -> None:
         """Take a settings record appended at ``at`` ms: who resumes a channel ends its episode."""
         for target, paused in settings.pause.items():
@@ -77,14 +82,21 @@ class Pausing:
         """
         paused = []
         left: list[tuple[Finding, int]] = []
+        failed: set[str] = set()
         for finding, found_at in self._asked:
+            if finding.channel in failed:  # to try it once is enough: an attempt may take long
+                left.append((finding, found_at))
+                continue
             episode = self.episodes.setdefault(finding.channel, Episode())
             if episode.since or finding.at <= episode.resumed_at:
                 continue
-            if known(finding.partition) < found_at or not await self._pause(finding, episode):
+            if known(finding.partition) < found_at:
                 left.append((finding, found_at))
-                continue
-            paused.append(finding.channel)
+            elif await self._pause(finding, episode):
+                paused.append(finding.channel)
+            else:
+                failed.add(finding.channel)
+                left.append((finding, found_at))
         self._asked = left
         return paused
 

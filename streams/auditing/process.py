@@ -125,6 +125,8 @@ class Auditor(faust.Service):
 
     async def _save(self) -> None:
         following = self._following
+        if self._pausing.waits:
+            return  # what was judged by then would never pause after a crash: find it again
         try:
             await self._checkpoint.save(
                 following.lanes.values(), dict(following.feedback), self._pausing.episodes

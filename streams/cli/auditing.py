@@ -62,5 +62,5 @@ def _lines(found: dict[str, Any]) -> list[str]:
         for each in found["unbalanced"]
     ]
     if found["unjudged"]:
-        lines.append(f"{found['unjudged']} could not be judged: their part of the log is gone")
+        lines.append(f"{found['unjudged']} could not be judged: this log does not hold enough")
     return lines

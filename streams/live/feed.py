@@ -55,7 +55,9 @@ class Feed(faust.Service):
         self._history = History()
         self._summaries: list[Summary] = []
         self._looked_at = 0
-        self._one = asyncio.Lock()
+        self._made: Snapshot | None = None
+        self._made_of = 0
+        self._one, self._making = asyncio.Lock(), asyncio.Lock()
 
     @faust.Service.task
     async def _follow(self) -> None:
@@ -85,7 +87,11 @@ class Feed(faust.Service):
         """Return the frame that is shown now; one is made when there is none, or an old one."""
         frame = self._hub.latest
         if frame is None or self._wall() - frame.page.now >= 2 * _FRESH:
-            frame = self._hub.show(await self.current())
+            page = await self.current()
+            frame = self._hub.latest
+            # All browsers come back at once after a deploy: the first of them has shown it.
+            if frame is None or frame.page is not page:
+                frame = self._hub.show(page)
         return frame
 
     async def _look(self) -> None:
@@ -103,8 +109,13 @@ class Feed(faust.Service):
             look(self._history, self._summaries, self._looked_at)
 
     async def _page(self) -> Snapshot:
-        alerts = () if self._alerts is None else await self._alerts()
-        return snapshot(self._summaries, self._history, self._wall(), alerts)
+        """Return the page of the last look; made once, however many ask."""
+        async with self._making:
+            if self._made is None or self._made_of != self._looked_at:
+                alerts = () if self._alerts is None else await self._alerts()
+                self._made_of = self._looked_at
+                self._made = snapshot(self._summaries, self._history, self._wall(), alerts)
+            return self._made
 
 
 def _with(summaries: list[Summary], own: Summary | None) -> list[Summary]:

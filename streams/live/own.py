@@ -58,8 +58,8 @@ class OwnSummary:
 
     async def told(self) -> Summary:
         """Return how this worker stands now; never raises because of Redis."""
-        now = self._wall()
-        await self._ask_redis(now)
+        await self._ask_redis(self._wall())
+        now = self._wall()  # after Redis, which may take its time: what is told is of now
         samples = await asyncio.to_thread(samples_of, self._watch.recorder.registry)
         self._recent.add(now, samples)
         self.last = Summary(

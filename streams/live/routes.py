@@ -133,6 +133,8 @@ class PublicRoutes:
     async def _stream(self, request: web.Request, response: web.StreamResponse) -> None:
         """Write frames until the reader goes, or is let go."""
         await self._feed.latest()  # made if need be, and shown to all who are there already
+        if self._hub.closed:  # meanwhile: nobody would let this reader go any more
+            return
         ending = _Ending(request)
         reader = Reader(ending, up_to=self._known(request))
         self._hub.enter(reader)

@@ -14,6 +14,7 @@ from monitoring import brakes
 from monitoring.brakes import Brakes
 from monitoring.business import ObserverRecorder
 from monitoring.figures import page
+from monitoring.figures.acquisition import Cost
 from monitoring.figures.catalogue import Known
 from monitoring.figures.counts import Counts
 from monitoring.figures.seen import Judged, Terms
@@ -84,7 +85,7 @@ class Book:
     def close(self, closed: Closed, now: int) -> Counts:
         """Take one closed minute; ``now``: wall ms, so that no brake answers what is history."""
         end, figures = closed.end, self.figures
-        counts = figures.close(end, closed.facts, dict(self._table.origins.costs))
+        counts = figures.close(end, closed.facts, self._costs())
         judged = [one for one in closed.facts if isinstance(one, Judged)]
         known = self._known()
         for change in self._watch.close(end, counts, judged, known, figures.ruling):
@@ -92,6 +93,13 @@ class Book:
         self._brake(end, counts, known, fresh=end > now - FRESH)
         self._last = counts
         return counts
+
+    def _costs(self) -> dict[str, Cost]:
+        """Return what visits cost; in another currency than the orders' it is not known."""
+        ours = self.figures.terms.currency
+        if ours and self._table.currency not in ("", ours):
+            return {}
+        return dict(self._table.origins.costs)
 
     def _known(self) -> Known:
         return Known(
@@ -129,8 +137,13 @@ class Book:
     def facts(self, horizon: dict[str, int], tail: list[TailRow]) -> Facts:
         """Return what the page is told."""
         figures, origins = self.figures, self._table.origins
-        totals, known, costs = figures.day.totals(), self._known(), origins.costs
+        totals, known, costs = figures.day.totals(), self._known(), self._costs()
         notes = page.notes(figures, origins.names, costs)
+        if origins.costs and not costs:
+            notes.append(
+                f"Costs of visits are in {self._table.currency} and orders in "
+                f"{figures.terms.currency}: name them in one currency in the KPI file."
+            )
         if self._watch.left_out:
             notes.append("There are more series than are watched: name fewer KPIs or dimensions.")
         return Facts(

@@ -16,9 +16,9 @@ from engine.times import SECOND, iso
 from monitoring.figures.seen import Ruled, Seen
 from monitoring.figures.told import TailRow
 from monitoring.figures.watched import Table
-from streams.auditing.horizon import Horizon
 from streams.log import topics
 from streams.log.away import away
+from streams.log.horizon import Horizon
 from streams.log.reader import Reader, position_of
 from streams.log.topics import ANOMALIES, ARTEFACTS, DECISIONS, EVENTS, FEEDBACK
 from streams.observing import messages, reading
@@ -70,11 +70,14 @@ class Following:
 
     # --- beginning and end ----------------------------------------------------------------------
 
-    async def start(self, until: int, standings: Mapping[Place, Standing]) -> None:
+    async def start(
+        self, until: int, standings: Mapping[Place, Standing], *, folded: int | None = None
+    ) -> None:
         """Go on after the minute that ended at ``until`` (ms).
 
-        A partition without a standing begins with what was appended from then on. Raises
-        Unavailable, and Refused when topics are missing.
+        A partition without a standing begins with what was appended from then on; settings begin
+        at offset ``folded`` if that is earlier: what lies before it is known from elsewhere.
+        Raises Unavailable, and Refused when topics are missing.
         """
         places = await self._places()
         consumer = AIOKafkaConsumer(
@@ -87,7 +90,7 @@ class Following:
             await consumer.start()
             self._consumer = consumer
             consumer.assign(places)
-            begins = await self._begins(consumer, places, until, standings)
+            begins = await self._begins(consumer, places, until, standings, folded)
             for at in places:
                 consumer.seek(at, begins[at.topic, at.partition].offset)
         except (KafkaError, OSError) as error:
@@ -113,6 +116,7 @@ class Following:
         places: Iterable[TopicPartition],
         until: int,
         standings: Mapping[Place, Standing],
+        folded: int | None,
     ) -> dict[Place, Standing]:
         begin = await consumer.beginning_offsets(places)
         end = await consumer.end_offsets(places)
@@ -124,7 +128,10 @@ class Following:
             standing = standings.get(place)
             if standing is None:
                 hit = timed.get(at)
-                standing = Standing(end[at] if hit is None else hit.offset)
+                offset = end[at] if hit is None else hit.offset
+                if folded is not None and place == (self._prefix + EVENTS, 0):
+                    offset = max(begin[at], min(offset, folded))
+                standing = Standing(offset)
             elif not begin[at] <= standing.offset <= end[at]:
                 log.warning(
                     "%s/%d holds %d to %d now, and was read up to %d: what lies between is lost "
@@ -160,7 +167,7 @@ class Following:
             for at, records in fetched.items():
                 for record in records:
                     await self._take(at, record)
-            self._note_ends(consumer)
+            await self._note_ends(consumer)
         except (KafkaError, OSError) as error:
             message = f"Kafka did not answer: {error!r}"
             raise Unavailable(message) from error
@@ -175,11 +182,11 @@ class Following:
         except KeyError:
             await self._fetch_files()
             found = self._again(read, record, time)
-        last = None
-        if at.topic == self._prefix + DECISIONS:
-            last = position_of(record)
+        decided = at.topic == self._prefix + DECISIONS
+        last = position_of(record) if decided else None
+        new = self._minutes.take(place, record.offset, time, found, last)
+        if decided and new:
             self._tell(record, time)
-        self._minutes.take(place, record.offset, time, found, last)
 
     def _tell(self, record: ConsumerRecord, at: int) -> None:
         decision = reading.decision_of(record)
@@ -219,12 +226,12 @@ class Following:
             now = self._now()
             self._horizon.see(await consumer.end_offsets(unseen), now)
 
-    def _note_ends(self, consumer: AIOKafkaConsumer) -> None:
+    async def _note_ends(self, consumer: AIOKafkaConsumer) -> None:
         for at in consumer.assignment():
-            place = (at.topic, at.partition)
-            known = self._horizon.reached(at, self._minutes.offset(place))
+            # Not the offset after the last record: a transaction ends with one that is none.
+            known = self._horizon.reached(at, await consumer.position(at))
             if known:
-                self._minutes.idle(place, known - SKEW)
+                self._minutes.idle((at.topic, at.partition), known - SKEW)
 
     def _hold_back(self, consumer: AIOKafkaConsumer) -> None:
         """Let partitions wait that ran ahead of the slowest: what is gathered stays bounded."""

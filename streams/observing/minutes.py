@@ -74,8 +74,8 @@ class Minutes:
         at: int,
         seen: Iterable[Seen],
         last: OutboxId | None = None,
-    ) -> None:
-        """Take one record's facts; ``at`` from :meth:`time_of`.
+    ) -> bool:
+        """Take one record's facts; ``at`` from :meth:`time_of`. Returns whether it is new.
 
         ``last``: its outbox position: a record that a killed worker wrote twice is taken once.
         """
@@ -91,6 +91,7 @@ class Minutes:
         if not again:
             into = self._facts.setdefault(end, [])
             into.extend((*place, offset, one) for one in seen)
+        return not again
 
     def idle(self, place: Place, at: int) -> None:
         """Say that a partition was read to its end, and held nothing more at ``at`` (ms)."""

@@ -16,6 +16,7 @@ import faust
 from engine.errors import Refused, Unavailable
 from engine.events import Control
 from engine.times import MINUTE, iso
+from monitoring.figures.counts import Counts
 from monitoring.figures.told import Facts
 from monitoring.figures.watched import Table
 from streams.log.producer import Producer, Record
@@ -70,6 +71,7 @@ class Observing(faust.Service):
             deployment.topic_prefix,
             deployment.worker_id,
         )
+        self._folded: list[Counts] = []
         self._renewed_at = 0.0
         self._waits_for = ""
         self._away = ""
@@ -124,20 +126,25 @@ class Observing(faust.Service):
             kept = Kept(prefix=prefix, until=until)
         log.info("%s %s", "the figures begin at" if first else "goes on after", iso(kept.until))
         self._book.open(kept)
+        self._folded = []
         self._following.tail.clear()
-        self._following.tail.extend(kept.tail)
-        await self._following.start(kept.until, kept.standings)
-        if first:
-            await self._begin_with_settings(kept.until)
+        # Decisions of minutes that were not closed yet are read again.
+        self._following.tail.extend(row for row in kept.tail if row.at < kept.until)
+        folded = await self._begin_with_settings(kept.until) if first else None
+        await self._following.start(kept.until, kept.standings, folded=folded)
         await self._tell(await self._arrived())
 
-    async def _begin_with_settings(self, until: int) -> None:
-        """Take what is in force from where workers keep it."""
+    async def _begin_with_settings(self, until: int) -> int:
+        """Take what is in force from where workers keep it; returns the offset it is as of.
+
+        Beside a deployment that starts they may not have come to its first settings yet.
+        """
         head = await RedisStore(self._redis).head(0)
-        if head is not None:
-            record = Book.record_of(head.settings)
-            ruled = await self._following.ruled(record, until)
-            self._book.begin(head.settings, ruled.terms)
+        if head is None:
+            return 0
+        ruled = await self._following.ruled(Book.record_of(head.settings), until)
+        self._book.begin(head.settings, ruled.terms)
+        return head.offset
 
     # --- closed minutes -------------------------------------------------------------------------
 
@@ -145,7 +152,7 @@ class Observing(faust.Service):
         number = 0
         closed: Closed | None = None
         for number, closed in enumerate(self._following.closed(), 1):
-            self.recorder.count(self._book.close(closed, self._now()))
+            self._folded.append(self._book.close(closed, self._now()))
             if number % _BATCH == 0:
                 await self._keep(closed)
         if closed is None:
@@ -166,9 +173,16 @@ class Observing(faust.Service):
         if not self.ours:
             message = "the lease of the observer went to another"
             raise Unavailable(message)
+        self._count()
         self.recorder.ran(self._now())
         await self._tell(set())
         await self._do()
+
+    def _count(self) -> None:
+        """Count what was kept: minutes that were not are folded, and would be counted, again."""
+        folded, self._folded = self._folded, []
+        for counts in folded:
+            self.recorder.count(counts)
 
     async def _arrived(self) -> set[str]:
         """Return which of the messages that were to be told a killed process told already."""

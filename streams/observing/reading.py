@@ -35,6 +35,7 @@ from streams.sources.values import mapping, text
 
 Read = Callable[[ConsumerRecord, int], list[Seen]]
 _NOWHERE: Final = Position("", 0, 0, 0)
+_BY_HER: Final = frozenset({"opened", "clicked"})
 
 
 class _Beside(Struct):
@@ -82,7 +83,7 @@ def _message(
                 checkouts, step = checkouts + 1, max(step, facts.CHECKOUT)
             case OrderCompleted():
                 step, order = facts.PURCHASE, _order(event, properties)
-    user = hashed(events[0].user_id) if events else 0
+    user = next((hashed(one.user_id) for one in events if _came(one)), 0)
     return facts.Message(
         at=at,
         topic=topic,
@@ -94,6 +95,11 @@ def _message(
         checkouts=checkouts,
         order=order,
     )
+
+
+def _came(event: Event) -> bool:
+    """Return whether somebody did something; that her message was delivered is a machine's word."""
+    return not isinstance(event, Outcome) or event.outcome in _BY_HER
 
 
 def _context(value: bytes) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -66,14 +66,14 @@ def delays(kpi: Kpi, share: float, n: int, times: float) -> list[float]:
 
 
 def assert_within_half_an_hour(found: list[float]) -> None:
-    """All but two of twenty, and those soon after.
+    """All but two of twenty, and those within 40 minutes: what the docs say of it.
 
     Chance decides how the evidence comes: of 144 runs of other seeds 138 halved conversions and
     142 bounces were found within 30 minutes, all within 40. Earlier costs false alarms.
     """
     late = [minutes for minutes in found if minutes > 30]
     assert len(late) <= len(found) // 10, found
-    assert max(found) <= 45, found
+    assert max(found) <= 40, found
 
 
 # 25 = Tuesday, 1 o'clock, when fewest come; the fault of a night has less than a sixth of a day's.
@@ -96,16 +96,14 @@ def test_in_the_night_that_ends_a_weekend_it_takes_a_few_minutes_more() -> None:
 
 
 @pytest.mark.parametrize("hour", [1, 10])
-def test_a_silent_source_is_found_within_two_minutes(hour: int) -> None:
+def test_a_source_that_falls_silent_is_found_in_ten_seconds(hour: int) -> None:
     kpi = Kpi(name="source", kind="absence", window_ms=MINUTE)
     series = Absence(kpi)
     for at, count in drill.counts(random.Random(1), A_MINUTE, MONDAY, TAUGHT + hour * HOUR):
         series.learn(at, count)
     last = TAUGHT + hour * HOUR
-    scores = [series.check(last + after * 10_000, last).score for after in range(13)]
-    assert scores[0] == 0.0
-    assert scores[12] >= 4.0
-    print("silence: seconds to an alarm", 10 * next(i for i, s in enumerate(scores) if s >= 4.0))
+    assert series.check(last, last).score == 0.0
+    assert series.check(last + 10_000, last).score >= 4.0
 
 
 def test_bounces_times_four_are_found_within_half_an_hour() -> None:
@@ -131,7 +129,7 @@ def test_a_lag_that_grows_slowly_is_found() -> None:
         )
         run = drill.watch_level(drill.from_state_level(LAG, taught_lag(seed)), windows)
         print("lag + 1 s in 20 min: minutes", run.delay(fault) / MINUTE)
-        assert run.delay(fault) <= 45 * MINUTE
+        assert run.delay(fault) <= 36 * MINUTE
 
 
 @pytest.mark.parametrize("times", [0.0, 0.5, 2.0])

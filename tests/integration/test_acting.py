@@ -1,5 +1,6 @@
 """Acting on real Kafka and Redis: a pause stops what is under way; the log knows who and why."""
 
+import asyncio
 import json
 import threading
 import time
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from engine import controls
 from engine import events as ev
 from engine.times import HOUR, MINUTE, SECOND
 from streams.cli import main
+from streams.control import Acted, act
 from tests.support.agreement import wait_folded
 from tests.support.processes import free_port
 from tests.support.receiver import Receiver
@@ -173,3 +176,27 @@ def _told(shop: Shop, count: int) -> Counter[tuple[str, str]] | None:
     told = {report["action_id"]: report for report in shop.values("feedback")}
     fates = Counter((report["type"], report["reason"]) for report in told.values())
     return fates if len(told) == count else None
+
+
+def test_what_stops_a_channel_is_written_though_a_lifted_pause_is_still_in_force(
+    shop: Shop,
+) -> None:
+    """The folded settings say paused: that somebody let go since then stands in the log alone."""
+    shop.apply(shipped())
+    by_hand = controls.pause("channel:push", actor="operator:anna", at=START)
+    let_go = controls.resume("channel:push", actor="operator:anna", at=START + MINUTE)
+    found = controls.pause("channel:push", actor="audit", at=START + 2 * MINUTE)
+
+    _act(shop, by_hand)
+    with shop.worker("decide"):
+        wait_folded(shop)
+    _act(shop, let_go)
+    stopped = _act(shop, found)
+    again = _act(shop, found)
+
+    assert (stopped.partitions, stopped.at_handover) == (4, True)
+    assert again.partitions == 0
+
+
+def _act(shop: Shop, control: ev.Control) -> Acted:
+    return asyncio.run(act(shop.deployment, control))

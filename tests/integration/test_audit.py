@@ -11,9 +11,18 @@ import pytest
 from engine.actions import Action
 from engine.actions import decode as decode_action
 from engine.actions import encode as encode_action
+from monitoring.audit.lane import Lane
+from monitoring.audit.reading import Event
+from monitoring.audit.verdicts import Finding
+from streams.auditing.checkpoint import Checkpoint
+from streams.auditing.pausing import Episode
+from streams.auditing.process import Auditor
 from streams.log.producer import Producer, Record
 from streams.log.reader import POSITION
+from streams.state.connection import RedisConnection
+from streams.wall import now_ms
 from tests.support.agreement import wait_folded
+from tests.support.redis_server import RedisServer
 from tests.support.running import Running, Shop, shipped, wait_until
 from tests.support.traffic import traffic
 
@@ -142,3 +151,43 @@ def test_what_a_killed_worker_left_is_right_and_what_somebody_added_is_not(shop:
         "over_cap",
         "undecided",
     }
+
+
+async def test_a_checkpoint_of_other_topics_is_none(a_redis: RedisServer) -> None:
+    redis = RedisConnection(a_redis.url)
+    try:
+        lane = Lane(0, ("push",), lambda _: None)
+        ours = Checkpoint(redis, "ours.")
+        await ours.save([lane], {0: 7}, {"push": Episode(since=5)})
+
+        assert await ours.state(0) == lane.state
+        assert (await ours.shared()).episodes == {"push": Episode(since=5)}
+        theirs = Checkpoint(redis, "theirs.")
+        assert await theirs.state(0) is None
+        assert (await theirs.shared()).feedback == {}
+    finally:
+        await redis.close()
+
+
+async def test_nothing_is_written_down_while_a_violation_waits_to_pause(shop: Shop) -> None:
+    auditor = Auditor(shop.deployment)
+    redis = RedisConnection(shop.deployment.redis)
+    found = Finding(
+        verdict="over_cap", channel="push", action_id="a", user_id="u", partition=0, at=now_ms()
+    )
+    try:
+        auditor._pausing.ask([found])
+        await auditor._save()
+        assert await redis.call("GET", "rk:audit") is None
+
+        auditor._pausing.heard(_resumed(), now_ms() + 1)
+        assert await auditor._pausing.act(lambda _: 0) == []
+        await auditor._save()
+        assert await redis.call("GET", "rk:audit") is not None
+    finally:
+        await redis.close()
+        await auditor.on_shutdown()
+
+
+def _resumed() -> Event:
+    return Event(type="settings", pause={"channel:push": False})

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import resource
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,8 @@ import pytest
 from yarl import URL
 
 from monitoring.health import Health
+from monitoring.page.schema import Banner, Snapshot
+from monitoring.page.snapshot import snapshot
 from monitoring.summary import Summary
 from streams import fleet
 from streams.http.server import HttpServer, reserve
@@ -36,13 +38,18 @@ pytestmark = pytest.mark.redis
 class Port:
     """A port with the public routes of the page, and what its hub told of readers and drops."""
 
-    def __init__(self, redis: RedisConnection) -> None:
+    def __init__(
+        self,
+        redis: RedisConnection,
+        alerts: Callable[[], Awaitable[Sequence[Banner]]] | None = None,
+    ) -> None:
         self.redis = redis
+        self.entered = 0
         self.now = 1_700_000_000_000
         self.readers = 0
         self.dropped = 0
         self.hub = Hub(self._count, self._drop)
-        self.feed = Feed(redis, self.hub, lambda: None, lambda: self.now)
+        self.feed = Feed(redis, self.hub, lambda: None, lambda: self.now, alerts)
         self.number = free_port()
         self.server = HttpServer(
             reserve("127.0.0.1", self.number),
@@ -54,6 +61,7 @@ class Port:
         self.url = f"http://127.0.0.1:{self.number}"
 
     def _count(self, readers: int) -> None:
+        self.entered += readers > self.readers
         self.readers = readers
 
     def _drop(self, frames: int) -> None:
@@ -167,14 +175,18 @@ async def test_a_reader_who_goes_is_forgotten(port: Port) -> None:
 # --- slow readers --------------------------------------------------------------------------------
 
 
-async def test_a_reader_who_never_reads_loses_frames_and_is_let_go(port: Port) -> None:
+async def test_a_reader_who_never_reads_loses_frames_and_is_let_go(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_routes, "BLOCKED", 600.0)  # or that ends her stream, late
     with EventStream(port.number, buffer=4096) as deaf, EventStream(port.number) as good:
         await port.until(lambda: port.readers == 2)
         hearing = asyncio.create_task(_read_on(good))
-        while port.readers == 2:
-            await port.show()
-            # as fast as the good one reads, so that what is lost is lost to the deaf one
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(15):
+            while port.readers == 2:
+                await port.show()
+                # as fast as the good one reads, so that what is lost is lost to the deaf one
+                await asyncio.sleep(0.005)
 
         assert port.dropped >= PATIENCE
         assert port.readers == 1
@@ -267,6 +279,28 @@ async def test_a_reader_wakes_the_feed_at_once_and_gets_a_frame_a_second(port: P
     await port.feed.stop()
 
     assert second.name == "frame"
+
+
+async def test_readers_who_come_at_once_get_one_frame_that_was_made_once(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def counted(*asked: Any) -> Snapshot:
+        made.append(asked)
+        return snapshot(*asked)
+
+    monkeypatch.setattr(live_feed, "snapshot", counted)
+    await fleet.publish(port.redis, a_summary(port.now))
+    with ExitStack() as streams:
+        readers = [streams.enter_context(EventStream(port.number)) for _ in range(20)]
+        first = await asyncio.gather(*[asyncio.to_thread(reader.event) for reader in readers])
+        await port.feed.current()
+
+    assert [(each.name, each.id) for each in first] == [("snapshot", "boot-1")] * 20
+    assert port.hub.latest is not None
+    assert port.hub.latest.number == 1
+    assert len(made) == 1
 
 
 async def test_without_redis_the_page_shows_what_it_knew_as_stale(
@@ -367,6 +401,31 @@ async def test_a_port_with_open_streams_closes_at_once(a_redis: RedisServer) -> 
     await redis.close()
     print(f"closed in {took:.2f} s")
     assert took < 3.0
+
+
+async def test_a_reader_for_whom_a_frame_was_being_made_at_the_end_holds_no_port(
+    a_redis: RedisServer,
+) -> None:
+    redis, asked, answer = RedisConnection(a_redis.url), asyncio.Event(), asyncio.Event()
+
+    async def slow() -> tuple[()]:
+        asked.set()
+        await answer.wait()
+        return ()
+
+    port = Port(redis, slow)
+    await port.server.start()
+    with EventStream(port.number) as stream:
+        await asyncio.wait_for(asked.wait(), 10)
+        ending = asyncio.create_task(port.server.stop())
+        await port.until(lambda: port.hub.closed)
+        answer.set()
+
+        assert await asyncio.to_thread(stream.ended, 10.0)
+        assert port.readers == 0
+        assert not port.entered, "a reader who enters a closed hub is let go by nobody"
+        await ending
+    await redis.close()
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.errors import Refused
+from streams.auditing.once import once
 from streams.moving import Moved, move
 from tests.support.agreement import assert_agrees, wait_folded
 from tests.support.kafka import RunningKafka
@@ -43,6 +44,11 @@ def test_a_shop_moved_in_mid_life_knows_and_does_what_it_would_have(
             wait_folded(moved)
         after = stored(redis, SIX)
         decided = _by_user(moved)
+        audited = asyncio.run(once(moved.deployment))
+
+    # Most people said yes before the move: not known to the new log, and no accusation.
+    assert (audited["whole"], audited["violations"], audited["unbalanced"]) == (False, [], [])
+    assert audited["unjudged"] > 0
 
     # The same shop, never moved, on the old topics.
     before = _by_user(shop)

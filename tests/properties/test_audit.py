@@ -20,7 +20,7 @@ from monitoring.audit.reading import Event
 from monitoring.audit.repeats import note
 from monitoring.audit.state import pack, unpack
 from rules.guards.quiet_hours import span
-from streams.auditing.horizon import Horizon
+from streams.log.horizon import Horizon
 from tests.support import audited, clerk
 from tests.support.builders import START, Told, a_policy
 from tests.support.strategies import HEAVY, ZONES, History, everything, play

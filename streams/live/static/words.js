@@ -376,7 +376,7 @@ export const W = {
   audit: {
     until: (at) => `audited up to ${at}`,
     verdicts: {
-      ok: "In order", missing: "Missing", doubled: "Sent twice", over_cap: "Over a cap",
+      ok: "In order", missing: "Missing", undecided: "Decided by nobody", doubled: "Sent twice", over_cap: "Over a cap",
       quiet_hours: "At night", no_consent: "Without consent", withheld: "To the held-out", expired: "Too late",
     },
     verdict: "Messages",

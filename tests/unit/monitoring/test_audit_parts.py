@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.times import DAY
 from monitoring.audit import clocks, reading, terms
 from monitoring.audit.balance import CART
+from monitoring.audit.caps import full
 from monitoring.audit.people import MOST_CHARGES, Charge, Person
 from monitoring.audit.reading import Event, Unreadable
 from monitoring.audit.state import State, pack, unpack
@@ -17,6 +19,7 @@ from rules.zones import known
 from streams.auditing.files import Files
 from tests.support import audited
 from tests.support.recorded import artefact_name
+from tests.support.traffic import START
 
 ROOT = Path(__file__).parents[3]
 FILES = [ROOT / "rules" / "campaigns.toml", *sorted((ROOT / "docs" / "examples").glob("*.toml"))]
@@ -47,7 +50,10 @@ def test_it_reads_a_campaigns_file_as_the_loader_does(path: Path) -> None:
     assert read == replace(loaded, campaigns=own)
 
 
-@pytest.mark.parametrize("content", [b"\xff", b"version =", b"version = 1", b'app = "x"'])
+_NO_CAP = b'app = "x"\ntimezone = "UTC"\ncap = ["x"]'
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"version =", b"version = 1", b'app = "x"', _NO_CAP])
 def test_a_file_it_cannot_read_is_said_to_be_so(content: bytes) -> None:
     with pytest.raises(Unreadable):
         terms.read(content)
@@ -71,6 +77,14 @@ def test_a_broken_file_that_arrives_is_waited_for_in_vain() -> None:
     files.keep(artefact_name(b"version =").encode(), b"version =")
 
     assert files.terms(artefact_name(b"version =")) is None
+
+
+def test_a_cap_of_a_day_binds_nobody_whose_day_is_not_known() -> None:
+    daily = terms.Cap("daily", "calendar_day", DAY, 1, None)
+    sent = [Charge(START, "push", "a")]
+
+    assert full([daily], sent, "push", START + 1, ["UTC"]) == daily
+    assert full([daily], sent, "push", START + 1, []) is None
 
 
 def test_times_without_a_zone_are_refused() -> None:

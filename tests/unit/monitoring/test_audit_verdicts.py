@@ -291,7 +291,7 @@ def test_where_the_log_lost_its_beginning_what_was_said_there_is_held_against_no
     tape: Tape,
 ) -> None:
     first = {p: len(tape.topics["events", p]) // 2 for p in range(tape.partitions)}
-    found, unjudged = Counter[str](), 0
+    found, passed, unjudged = Counter[str](), 0, 0
     for partition in range(tape.partitions):
         lane = audited.a_lane(tape, partition)
         lane.state.whole = False
@@ -299,10 +299,63 @@ def test_where_the_log_lost_its_beginning_what_was_said_there_is_held_against_no
         lane.state.after["events"] = lane.state.applied = first[partition]
         findings = audited.follow(lane, tape)
         found.update(finding.verdict for finding in findings)
+        passed += lane.passed.total()
         unjudged += lane.unjudged
 
     assert found == {}
     assert unjudged > 0
+    assert passed + unjudged == sum(
+        _count(tape, f"actions.{channel}") for channel in audited.CHANNELS
+    )
+
+
+def test_where_the_log_was_moved_what_was_said_before_is_not_known_and_not_right(
+    tape: Tape,
+) -> None:
+    moved = _blanked(_moved(tape), lambda value: value["type"] == "consent_changed")
+
+    found = audited.audit(moved)
+
+    assert not found.findings
+    assert not found.passed
+    assert found.unjudged == sum(_count(tape, f"actions.{name}") for name in audited.CHANNELS)
+
+
+def test_where_the_log_was_moved_who_says_no_in_it_is_heard(tape: Tape) -> None:
+    action = tape.first("actions.email").json
+    at = from_iso(action["delivery"]["created_at"]) - 1
+    no = {"type": "consent_changed", "channel": "email"}
+
+    found = audited.audit(_moved(_told_before(tape, action, no, at)))
+
+    assert found.verdicts == {"no_consent": 1}
+
+
+def test_where_the_log_was_moved_it_is_night_for_nobody_whose_zone_is_not_known(
+    tape: Tape,
+) -> None:
+    action = tape.first("actions.email").json
+    day = from_iso(action["delivery"]["created_at"]) // DAY * DAY
+    late = _reported(tape, action, occurred_at=iso(day + 13 * HOUR))  # 21:00 where the shop is
+    silent = _blanked(late, lambda value: value["type"] == "identified")
+
+    assert audited.audit(silent).verdicts == {"quiet_hours": 1}
+    assert not audited.audit(_moved(silent)).findings
+
+
+def test_where_the_log_was_moved_a_visitor_without_a_name_still_cannot_have_agreed(
+    tape: Tape,
+) -> None:
+    action = tape.first("actions.email").json
+    visitor = f"anon:{action['user_id']}"
+
+    def renamed(topic: str, kept: Kept) -> Iterator[Kept]:
+        mine = topic in ("decisions", "actions.email") and _is(kept, action["action_id"])
+        yield kept.but(user_id=visitor) if mine else kept
+
+    found = audited.audit(_moved(tape).changed(renamed))
+
+    assert found.verdicts == {"no_consent": 1}
 
 
 def test_a_missing_campaigns_file_is_waited_for(tape: Tape) -> None:
@@ -378,6 +431,16 @@ def _blanked(tape: Tape, which: Callable[[Any], bool]) -> Tape:
     def change(topic: str, kept: Kept) -> Iterator[Kept]:
         hers = topic == "events" and which(kept.json)
         yield kept.but(type="active") if hers else kept
+
+    return tape.changed(change)
+
+
+def _moved(tape: Tape) -> Tape:
+    """Let every partition begin as `rekindle move` lets it."""
+
+    def change(topic: str, kept: Kept) -> Iterator[Kept]:
+        settings = topic == "events" and kept.json["type"] == "settings"
+        yield kept.but(origin="move") if settings else kept
 
     return tape.changed(change)
 

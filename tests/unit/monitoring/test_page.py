@@ -12,7 +12,7 @@ from engine.times import HOUR, MINUTE, SECOND
 from monitoring import metrics
 from monitoring.page import standing
 from monitoring.page.history import History
-from monitoring.page.schema import Snapshot, Tile
+from monitoring.page.schema import Banner, Snapshot, Tile
 from monitoring.page.snapshot import encode, look, snapshot
 from monitoring.page.work import GROUPS, SENT, group
 from monitoring.recorder import Recorder
@@ -149,7 +149,9 @@ def test_an_audit_that_never_came_to_an_end_shows_no_green() -> None:
     assert tile(page, "violations").state == "unknown"
 
 
-@pytest.mark.parametrize("verdict", ["over_cap", "quiet_hours", "no_consent", "withheld"])
+@pytest.mark.parametrize(
+    "verdict", ["undecided", "over_cap", "quiet_hours", "no_consent", "withheld"]
+)
 def test_a_violation_is_bad_and_heads_the_page(verdict: str) -> None:
     page = shown(a_summary(), an_audit(LATER, ok=7, **{verdict: 1}))
 
@@ -157,6 +159,37 @@ def test_a_violation_is_bad_and_heads_the_page(verdict: str) -> None:
     assert tile(page, "lost_or_doubled").state == "ok"
     assert page.header.banners[0].severity == "page"
     assert verdict.replace("_", " ") in page.header.banners[0].sentence
+
+
+def test_one_banner_names_all_verdicts_and_leaves_to_alertmanager_what_it_tells() -> None:
+    found = an_audit(LATER, ok=7, over_cap=1, undecided=2, missing=3)
+    history = History()
+    look(history, [a_summary(at=LATER), found], LATER)
+    told = Banner(severity="page", sentence="Told.", runbook="ActionsUndecided", source="it")
+
+    first, *others = snapshot([a_summary(at=LATER), found], history, LATER).header.banners
+    again = snapshot([a_summary(at=LATER), found], history, LATER, [told]).header.banners
+
+    assert first.sentence == (
+        "The audit found wrong actions: 2 undecided, 1 over cap, 3 missing "
+        "(one action may be several of these)."
+    )
+    assert first.runbook == "ActionsUndecided"
+    assert not [each for each in others if each.source == "audit"]
+    assert not [each for each in again if each.runbook == "ActionsUndecided" and each != told]
+    assert [each.sentence for each in again if each.source == "audit"] == [
+        "The audit found wrong actions: 1 over cap, 3 missing (one action may be several of these)."
+    ]
+
+
+def test_no_verdict_of_the_audit_is_left_out_of_tiles_banner_and_panel() -> None:
+    wrong = set(metrics.VERDICTS) - {"ok"}
+    panel = (ROOT / "streams/live/static/panels/audit.js").read_text()
+    listed = re.search(r"const VERDICTS = \[(.*)\]", panel)
+
+    assert {*standing._VIOLATIONS, *standing._BOOKS} == wrong == set(standing._RUNBOOKS)
+    assert listed is not None
+    assert set(re.findall(r'"(\w+)"', listed[1])) == set(metrics.VERDICTS)
 
 
 def test_a_violation_found_by_an_audit_that_went_stale_stays_bad() -> None:

@@ -125,6 +125,17 @@ async def test_a_kafka_that_is_away_is_asked_again() -> None:
     assert await pausing.act(lambda _: _NOW + HOUR) == ["push"]
 
 
+async def test_a_kafka_that_is_away_is_asked_once_a_look_however_much_was_found() -> None:
+    hand = _Hand(away=1)
+    pausing = _pausing(hand)
+
+    assert await _found(pausing, *[_finding() for _ in range(50)]) == []
+    assert hand.asked == []
+    assert pausing.waits
+    assert await pausing.act(lambda _: _NOW + HOUR) == ["push"]
+    assert not pausing.waits
+
+
 async def test_what_may_not_be_done_is_said_and_not_tried_for_ever() -> None:
     async def refuse(_: Control) -> None:
         raise Refused("no such channel")

@@ -7,7 +7,7 @@ import { W, channelName, word } from "../words.js";
 
 export const id = "audit";
 
-const VERDICTS = ["ok", "missing", "doubled", "over_cap", "quiet_hours", "no_consent", "withheld", "expired"];
+const VERDICTS = ["ok", "missing", "undecided", "doubled", "over_cap", "quiet_hours", "no_consent", "withheld", "expired"];
 
 export function view(snapshot, { now }) {
   const { audit } = snapshot;

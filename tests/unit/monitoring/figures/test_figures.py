@@ -267,6 +267,28 @@ def test_sales_are_told_by_product_and_category() -> None:
     assert told.products[0].stock is None
 
 
+def test_a_message_of_nobody_is_a_record_and_no_visit() -> None:
+    counts = _closed(Figures(terms=_TERMS), MINUTE, Message(1, "app", 0))
+    assert counts.sums == {("records", "app"): 1.0}
+
+
+def test_products_sold_in_another_currency_have_pieces_and_no_value() -> None:
+    figures = Figures(terms=_TERMS)
+    _closed(figures, MINUTE, _bought(1, 1), _bought(2, 2, 99.0, "CNY"))
+    told = page.sales(figures)
+    assert [(row.quantity, row.value) for row in told.products] == [(4, 10.0)]
+    assert [(row.quantity, row.value) for row in told.categories] == [(4, 10.0)]
+
+
+def test_a_day_without_a_sale_forgets_those_before_it() -> None:
+    figures = Figures(terms=_TERMS)
+    _closed(figures, MINUTE, _bought(1, 1))
+    _closed(figures, 25 * HOUR)
+    assert page.sales(figures).products
+    _closed(figures, 25 * HOUR + MINUTE)
+    assert page.sales(figures).products == []
+
+
 # --- drift ----------------------------------------------------------------------------------------
 
 

@@ -145,6 +145,18 @@ def test_what_was_silent_while_paused_has_taught_the_series_nothing() -> None:
     assert [one.episode.state for one in opened][:1] == ["opened"]
 
 
+def test_a_silence_is_counted_from_the_end_of_what_explained_it() -> None:
+    """Three a minute: the next one may well take two minutes after a pause of two hours."""
+    shop = _Shop(_SILENCE)
+    shop.run(_HEALTHY, lambda _: 3)
+    shop.rule(controls.pause("channel:push", actor="operator:anna", at=shop.minute * MINUTE))
+    shop.run(120, _none)
+    shop.rule(controls.resume("channel:push", actor="operator:anna", at=shop.minute * MINUTE))
+
+    assert shop.run(3, _none) == []
+    assert [one.episode.state for one in shop.run(10, _none)][:1] == ["opened"]
+
+
 def test_an_open_episode_whose_cause_becomes_known_is_closed_by_it() -> None:
     shop = _Shop(_SILENCE)
     shop.run(_HEALTHY, _steady)

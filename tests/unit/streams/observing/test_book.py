@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import controls
 from engine.events import SettingsRecord
 from engine.times import HOUR, MINUTE
+from monitoring.figures.acquisition import Cost, Origin, Origins
 from monitoring.figures.seen import PURCHASE, Decided, Message, Order, Reported, Ruled, Seen, Terms
 from streams.observing import kpi_file
 from streams.observing.book import Book, recorder_of
@@ -117,6 +119,22 @@ def test_metrics_show_what_the_closed_minutes_counted() -> None:
     assert seen['observer_horizon_timestamp_seconds{topic="app"}'] == closed.end / 1_000
     assert 'acquisition_cost_total{source="email"}' not in seen
     assert 'kpi_expected{dimension="sms",kpi="send_rate"}' not in seen
+
+
+@pytest.mark.parametrize(("currency", "cost"), [("EUR", 2.0), ("CNY", None)])
+def test_what_visits_cost_in_another_currency_than_orders_is_not_known(
+    currency: str, cost: float | None
+) -> None:
+    origins = Origins(origins=(Origin(name="search", cost=Cost(2.0, "visit")),))
+    table = replace(_TABLE, origins=origins, currency=currency)
+    book = Book(table, ["app"], "rekindle.", "one")
+    book.close(_minute(1, [_TERMS]), _START)
+    book.close(_minute(2, [Message(_START + MINUTE, "app", 1, "search")]), _START)
+
+    told = book.facts({}, [])
+
+    assert [row.cost for row in told.acquisition] == [cost]
+    assert any("one currency" in note for note in told.notes) is (cost is None)
 
 
 def test_a_series_that_is_no_longer_told_has_no_gauge_left() -> None:

@@ -106,6 +106,17 @@ def test_an_outcome_an_app_tells_is_a_message_and_an_outcome() -> None:
     assert [type(one).__name__ for one in seen] == ["Message", "Reported"]
 
 
+@pytest.mark.parametrize(
+    ("event", "came"), [("Push Notification Tapped", True), ("Push Notification Received", False)]
+)
+def test_who_tapped_came_to_the_shop_and_who_was_only_sent_something_did_not(
+    event: str, came: bool
+) -> None:
+    message = _message(event=event, properties={"action_id": "a1"})[0]
+    assert isinstance(message, facts.Message)
+    assert bool(message.user) is came
+
+
 def test_a_report_names_its_provider() -> None:
     report = {
         "action_id": "a1",
