@@ -185,8 +185,8 @@ class Prometheus(_Program):
         return [
             f"--config.file={self.folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={self.folder / 'data'}",
-            # Prometheus finds its Alertmanager 5 s after it starts: what fires before is lost, and by
-            # default not sent again for a minute. One run in three began so.
+            # Prometheus finds its Alertmanager some seconds after it starts: what fires before is
+            # lost, and by default not sent again for a minute. Some runs began so.
             "--rules.alert.resend-delay=5s",
             "--log.level=warn",
         ]
