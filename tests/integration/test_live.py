@@ -112,7 +112,7 @@ def test_time_stands_still_while_intake_is_not_there(live_shop: Shop) -> None:
 
 def test_a_busy_worker_ends_at_once_when_told_and_loses_nothing(shop: Shop) -> None:
     shop.apply(shipped())
-    shop.load(list(traffic(6_000)))
+    shop.load(list(traffic(20_000)))
     worker = shop.start(ready=False)
     wait_for_progress(shop)
 

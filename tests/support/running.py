@@ -254,13 +254,15 @@ class Running:
         return self.server.last_lines(200)
 
 
-def wait_until(true: Callable[[], Any], what: str, seconds: float = _DEADLINE) -> Any:
+def wait_until(
+    true: Callable[[], Any], what: str, seconds: float = _DEADLINE, *, every: float = 0.1
+) -> Any:
     """Wait for a condition on real parts, with a deadline; returns what it returned."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := true():
             return found
-        time.sleep(0.1)
+        time.sleep(every)
     message = f"after {seconds:g} s still not: {what}"
     raise AssertionError(message)
 

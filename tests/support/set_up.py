@@ -47,6 +47,8 @@ class SetUp:
     heard: Callable[[Told], None] = lambda _: None
     interval: str = ""
     stack: ExitStack = field(default_factory=ExitStack)
+    # Never the same people again: those who were written to are capped, and the shop falls silent.
+    came: int = 0
 
     def __enter__(self) -> Self:
         enter = self.stack.enter_context
@@ -78,12 +80,12 @@ class SetUp:
 
     def traffic(self, seconds: float) -> None:
         """Let people look, fill carts, order and write nonsense for so long, wall time."""
-        end, first = time.monotonic() + seconds, 0
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
-            messages = list(_shoppers(first, int(time.time() * 1000)))
+            messages = list(_shoppers(self.came, int(time.time() * 1000)))
             self.shop.publish("events.raw", [(m["userId"].encode(), _json(m)) for m in messages])
             self.shop.publish("events.raw", [(b"nobody", b"this is no message")])
-            first += _PEOPLE
+            self.came += _PEOPLE
             time.sleep(0.5)  # the pace of the shop; nobody waits for anything here
 
 
