@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import alerts, documents
 from tests.support.alerts import FIRES, RUNBOOKS, Alert
-from tests.support.fired import REAL, index
+from tests.support.fired import END_TO_END, index, real
 
 ALERTS = alerts.alerts()
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
@@ -71,7 +71,7 @@ def test_no_alert_is_without_a_fault_that_fired_it(alert: Alert) -> None:
     row = next(line for line in INDEX.read_text().splitlines() if f"[{alert.name}]" in line)
     fired_by = row.split("|")[4]
     in_series = [c for c in alerts.cases() if c.alert == alert.name and c.kind == FIRES]
-    assert ("**Real**" in fired_by) == (alert.name in REAL)
+    assert ("**Real**" in fired_by) == (alert.name in real())
     assert all(case.says in fired_by for case in in_series)
     assert in_series
 
@@ -79,4 +79,4 @@ def test_no_alert_is_without_a_fault_that_fired_it(alert: Alert) -> None:
 def test_a_real_fault_is_asserted_end_to_end() -> None:
     test = (alerts.ROOT / "tests/integration/test_alerts_end_to_end.py").read_text("utf-8")
     waited = Counter(re.findall(r'watched\.wait\("(\w+)"', test))
-    assert waited.keys() >= REAL.keys()
+    assert waited.keys() >= END_TO_END.keys()

@@ -22,7 +22,7 @@ from engine.actions import encode as encode_action
 from streams.log.producer import Producer, Record
 from streams.log.reader import POSITION
 from tests.support.agreement import wait_folded
-from tests.support.fired import REAL
+from tests.support.fired import END_TO_END
 from tests.support.processes import Server
 from tests.support.prometheus import Alertmanager, Prometheus, Told, Webhooks
 from tests.support.running import Running, Shop, shipped, wait_until
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 _EVENTS = 4_000
 # What the product promises from a violation to a person.
 _PROMISED = 30.0
-_WINDOWS = dict.fromkeys(("CapViolation", "ActionsUndecided"), ("10m", "20s"))
+_SHORTENED = dict.fromkeys(("CapViolation", "ActionsUndecided"), (("[10m]", "[20s]"),))
 _WHERE = {
     "CapViolation": "oncall",
     "ActionsUndecided": "oncall",
@@ -55,7 +55,7 @@ class Watched:
         self.webhooks = stack.enter_context(Webhooks())
         alertmanager = stack.enter_context(Alertmanager(self.webhooks.address))
         self.prometheus = stack.enter_context(
-            Prometheus(folder, alertmanager.address, windows=_WINDOWS)
+            Prometheus(folder, alertmanager.address, shortened=_SHORTENED)
         )
 
     def wait(self, name: str, since: float, within: float, status: str = "firing") -> Told:
@@ -118,7 +118,7 @@ def test_injected_faults_reach_whom_they_concern_and_are_resolved(
         audit.stop()
 
     fired = {one.labels["alertname"] for one in watched.webhooks.told}
-    assert fired >= REAL.keys() >= _WHERE.keys()
+    assert fired >= END_TO_END.keys() >= _WHERE.keys()
 
 
 def _ready(audit: Running) -> bool:

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +21,11 @@ import yaml
 
 from tests.support import alerts
 from tests.support.processes import Server, free_port
+
+# Name of a rule -> (what ships, what a test puts in its place) in its expression.
+Shortened = Mapping[str, Sequence[tuple[str, str]]]
+
+_SECOND = "1s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +166,10 @@ class Alertmanager(_Program):
 class Prometheus(_Program):
     """The shipped configuration and rules, told of one Alertmanager.
 
-    ``targets``: the folder that file_sd reads. ``windows``: alert -> (window that ships, window
-    for the test), for rules whose window is longer than a test may wait. ``interval``: of every
-    group of rules, where two minutes are longer than it may.
+    ``targets``: the folder that file_sd reads. ``shortened``: name of an alert or of a recorded
+    series -> what in its expression is replaced by what, for windows and ages longer than a test
+    may wait. ``interval``: of every group of rules. ``hurried``: scrapes once a second, judges as
+    often, and no alert waits: its ``for`` is cut to a second.
     """
 
     name, binary = "Prometheus", "prometheus"
@@ -172,13 +178,16 @@ class Prometheus(_Program):
         self,
         targets: Path,
         alertmanager: str,
-        windows: Mapping[str, tuple[str, str]] | None = None,
+        shortened: Shortened | None = None,
         interval: str = "",
+        *,
+        hurried: bool = False,
     ) -> None:
         super().__init__()
-        self._interval = interval
+        self._interval = _SECOND if hurried else interval
+        self._hurried = hurried
         self._targets, self._alertmanager = targets, alertmanager
-        self._windows = windows or {}
+        self._shortened = shortened or {}
 
     def options(self) -> list[str]:
         self._write(self.folder)
@@ -204,6 +213,8 @@ class Prometheus(_Program):
         for path in alerts.rule_files():
             (folder / "rules" / path.name).write_text(self._rules(path), "utf-8")
         config = yaml.safe_load(alerts.PROMETHEUS.read_text("utf-8"))
+        if self._hurried:
+            config["global"] |= {"scrape_interval": _SECOND, "scrape_timeout": _SECOND}
         config["alerting"]["alertmanagers"] = [
             {"static_configs": [{"targets": [self._alertmanager]}]}
         ]
@@ -224,10 +235,11 @@ class Prometheus(_Program):
         for group in file["groups"] if self._interval else ():
             group["interval"] = self._interval
         for rule in (rule for group in file["groups"] for rule in group["rules"]):
-            if rule.get("alert") in self._windows:
-                shipped, shorter = self._windows[rule["alert"]]
-                assert f"[{shipped}]" in rule["expr"], rule
-                rule["expr"] = rule["expr"].replace(f"[{shipped}]", f"[{shorter}]")
+            if self._hurried and "for" in rule:
+                rule["for"] = _SECOND
+            for shipped, shorter in self._shortened.get(rule.get("alert", rule.get("record")), ()):
+                assert shipped in rule["expr"], rule
+                rule["expr"] = rule["expr"].replace(shipped, shorter)
         return yaml.safe_dump(file, sort_keys=False)
 
 

@@ -7,7 +7,7 @@ them: neither can be installed here by the package index. Alertmanager posts whe
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from engine.times import HOUR, SECOND, iso
 from tests.support.kafka import KafkaBroker
-from tests.support.prometheus import Alertmanager, Prometheus, Told, Webhooks
+from tests.support.prometheus import Alertmanager, Prometheus, Shortened, Told, Webhooks
 from tests.support.redis_server import RedisServer
 from tests.support.running import Running, Shop, shipped
 
@@ -36,6 +36,12 @@ SERVICES = {
 ABSENT = {"grafana", "redis-exporter"}
 
 _PEOPLE = 30
+# The shipped campaigns at any hour, with carts that are due at once.
+_EAGER = {
+    'from = "21:00"': 'from = "00:00"',
+    'to = "08:00"': 'to = "00:00"',
+    'settle = "2m"': 'settle = "1s"',
+}
 # Of the live page's buttons; all of this listens on loopback and ends with the process.
 _TOKEN = "drill"
 
@@ -46,6 +52,12 @@ class SetUp:
 
     heard: Callable[[Told], None] = lambda _: None
     interval: str = ""
+    # For faults: see Prometheus.
+    hurried: bool = False
+    shortened: Shortened = field(default_factory=dict)
+    # Of all processes; and what is replaced in the shipped campaigns file, besides `_EAGER`.
+    environ: Mapping[str, str] = field(default_factory=dict)
+    replace: Mapping[str, str] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)
     # Never the same people again: those who were written to are capped, and the shop falls silent.
     came: int = 0
@@ -53,19 +65,26 @@ class SetUp:
     def __enter__(self) -> Self:
         enter = self.stack.enter_context
         targets = Path(enter(tempfile.TemporaryDirectory(prefix="rk-targets-")))
-        kafka, redis = enter(KafkaBroker()), enter(RedisServer(tcp=True))
+        self.kafka, self.redis = enter(KafkaBroker()), enter(RedisServer(tcp=True))
+        environ = {"REKINDLE_OPERATOR_TOKEN": _TOKEN, **self.environ}
         self.shop = enter(
-            Shop(kafka.bootstrap, redis.url, "rekindle.", REKINDLE_OPERATOR_TOKEN=_TOKEN)
+            Shop(self.kafka.bootstrap, self.redis.url, "rekindle.", partitions=4, **environ)
         )
-        self.shop.apply(_eager())
+        self.shop.apply(shipped(replace={**_EAGER, **self.replace}))
         self.worker = self._process(self.shop.start(ready=False))
         self.audit = self._process(self.shop.start_audit(REKINDLE_WORKER_ID="audit"))
         self.observer = self._process(self.shop.start_observer(REKINDLE_WORKER_ID="observe"))
-        self._process(self.shop.start_targets(targets / "rekindle.json"))
+        self.targets = self._process(self.shop.start_targets(targets / "rekindle.json"))
         self.webhooks = enter(Webhooks(self.heard))
         self.alertmanager = enter(Alertmanager(self.webhooks.address))
         self.prometheus = enter(
-            Prometheus(targets, self.alertmanager.address, interval=self.interval)
+            Prometheus(
+                targets,
+                self.alertmanager.address,
+                shortened=self.shortened,
+                interval=self.interval,
+                hurried=self.hurried,
+            )
         )
         for running in (self.worker, self.audit, self.observer):
             running.wait_ready()
@@ -87,17 +106,6 @@ class SetUp:
             self.shop.publish("events.raw", [(b"nobody", b"this is no message")])
             self.came += _PEOPLE
             time.sleep(0.5)  # the pace of the shop; nobody waits for anything here
-
-
-def _eager() -> str:
-    """Return the shipped campaigns, live, at any hour, with carts that are due at once."""
-    return shipped(
-        replace={
-            'from = "21:00"': 'from = "00:00"',
-            'to = "08:00"': 'to = "00:00"',
-            'settle = "2m"': 'settle = "1s"',
-        }
-    )
 
 
 def _json(message: dict[str, Any]) -> bytes:

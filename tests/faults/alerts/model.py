@@ -1,0 +1,5 @@
+"""Faults of the model: refused, old, drifted, wrong."""
+
+from tests.faults.alerts.trial import Fault
+
+FAULTS: tuple[Fault, ...] = ()

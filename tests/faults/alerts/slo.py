@@ -1,0 +1,5 @@
+"""Faults that burn the budgets of the objectives."""
+
+from tests.faults.alerts.trial import Fault
+
+FAULTS: tuple[Fault, ...] = ()

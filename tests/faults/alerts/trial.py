@@ -1,0 +1,105 @@
+"""One fault of the alerts: what is broken on real processes, and which alerts must come of it.
+
+A trial starts the set-up of docker-compose.yml as processes, with shoppers; asks that none of the
+alerts fires; breaks something; and waits until a real Prometheus has them all firing. Scrapes and
+rules run once a second and no alert waits (its ``for`` is cut); what else was shortened stands in
+the fault. So a trial proves that the metric moves when the thing breaks, and that the rule sees it;
+that the shipped waits are right is for promtool (tests/alerts).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+from tests.support.prometheus import Shortened
+from tests.support.running import wait_until
+from tests.support.set_up import SetUp
+
+_STEP = 1.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is broken and who must hear of it.
+
+    ``name``: words with dashes. ``says``: what was broken, as half a sentence in the past tense,
+    for the index of the runbooks. ``breaks``: breaks it on entry and mends on exit. ``shortened``:
+    windows and ages that no trial can wait for, rule by rule. ``within``: seconds until all must
+    fire. ``shoppers``: whether people shop meanwhile. The rest is given to SetUp.
+    """
+
+    name: str
+    says: str
+    fires: tuple[str, ...]
+    breaks: Callable[[SetUp], AbstractContextManager[None]]
+    shortened: Shortened = field(default_factory=dict)
+    within: float = 60.0
+    shoppers: bool = True
+    environ: Mapping[str, str] = field(default_factory=dict)
+    replace: Mapping[str, str] = field(default_factory=dict)
+
+
+def tried(fault: Fault) -> dict[str, float]:
+    """Inject a fault; returns alert -> seconds from the break until Prometheus had it firing.
+
+    Raises AssertionError where an alert fires before anything is broken, or not in time.
+    """
+    world = SetUp(
+        hurried=True, shortened=fault.shortened, environ=fault.environ, replace=fault.replace
+    )
+    with world, _shoppers(world, fault.shoppers):
+        wait_until(lambda: _all_scraped(world), "everything is scraped", 60)
+        # while processes start, some alert or other is right to fire
+        wait_until(
+            lambda: not firing(world) & set(fault.fires), "all is quiet before the fault", 60
+        )
+        began = time.monotonic()
+        with fault.breaks(world):
+            return dict(_heard(world, fault, began))
+
+
+def firing(world: SetUp) -> set[str]:
+    """Return the names of all alerts that fire now."""
+    found = world.prometheus.query('ALERTS{alertstate="firing"}')
+    return {one["metric"]["alertname"] for one in found}
+
+
+def _heard(world: SetUp, fault: Fault, began: float) -> Iterator[tuple[str, float]]:
+    missing = set(fault.fires)
+    while missing:
+        came, at = missing & firing(world), time.monotonic() - began
+        yield from ((name, round(at, 1)) for name in sorted(came))
+        missing -= came
+        if missing:
+            assert at < fault.within, f"{fault.name}: {', '.join(sorted(missing))} never fired"
+            time.sleep(_STEP)  # the step of the rules; nothing can change in between
+
+
+def _all_scraped(world: SetUp) -> bool:
+    up = world.prometheus.query('up{job="rekindle"} == 1')
+    return {one["metric"]["kind"] for one in up} == {"worker", "audit", "observe"}
+
+
+@contextmanager
+def _shoppers(world: SetUp, wanted: bool) -> Iterator[None]:
+    """Let people shop in a thread, whatever happens to the shop meanwhile."""
+    over = threading.Event()
+
+    def shop() -> None:
+        while not over.is_set():
+            try:
+                world.traffic(2.0)
+            except Exception:  # noqa: BLE001 - the fault under trial may take Kafka away
+                over.wait(1.0)
+
+    thread = threading.Thread(target=shop, daemon=True)
+    if wanted:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if wanted:
+            thread.join(60)
