@@ -16,13 +16,12 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
-from tests.support.processes import Server, ServerFailedError, free_port
+from tests.support.processes import Restartable, Server, ServerFailedError, free_port
 
 POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
 
@@ -117,12 +116,14 @@ class RunningKafka:
             thread.submit(asyncio.run, run()).result()
 
 
-class KafkaBroker(RunningKafka):
+class KafkaBroker(Restartable, RunningKafka):
     """One broker of our own: started on entry, stopped and forgotten on exit.
 
     It may be stopped, killed or paused and started again: ports and data stay. `start` takes about
     four seconds and blocks; inside a running loop use `await asyncio.to_thread(broker.start)`.
     """
+
+    name, seconds = "Kafka", 60
 
     def __init__(
         self,
@@ -132,11 +133,9 @@ class KafkaBroker(RunningKafka):
     ) -> None:
         self._jars = fetch()
         self._port, controller = free_port(), free_port()
-        super().__init__(f"127.0.0.1:{self._port}")
-        self._dir = tempfile.TemporaryDirectory(prefix="rk-kafka-")
-        self.directory = Path(self._dir.name)
+        Restartable.__init__(self, "rk-kafka-")
+        RunningKafka.__init__(self, f"127.0.0.1:{self._port}")
         self._config = self.directory / "server.properties"
-        self._server: Server | None = None
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -162,62 +161,13 @@ class KafkaBroker(RunningKafka):
         self._config.write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
         self._format()
 
-    @property
-    def pid(self) -> int:
-        return self._running().pid
-
-    def start(self) -> None:
-        if self._server is not None:
-            raise RuntimeError("this broker is running already")
-        self._server = Server(
+    def _launched(self) -> Server:
+        return Server(
             self._java("-Xmx512m", "kafka.Kafka", str(self._config)),
             self.directory / "kafka.log",
             # a broker that is told to reach a proxy or an agent by the environment is not ours
             {k: v for k, v in os.environ.items() if not k.startswith(("KAFKA_", "JAVA_TOOL"))},
         )
-        try:
-            self._server.wait_until(self._answers, seconds=60, name="Kafka")
-        except BaseException:
-            self._server = None
-            raise
-
-    def stop(self) -> None:
-        """Orderly, as a maintenance restart."""
-        if self._server is not None:
-            self._server.stop(seconds=20)
-            self._server = None
-
-    def kill(self) -> None:
-        """As `kill -9` does."""
-        self._running().kill()
-        self._server = None
-
-    def pause(self) -> None:
-        """Connections stay open and nothing answers, as with a broker in a very long pause."""
-        self._running().pause()
-
-    def resume(self) -> None:
-        self._running().resume()
-
-    def close(self) -> None:
-        self.stop()
-        self._dir.cleanup()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self._dir.cleanup()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _java(self, *arguments: str) -> list[str]:
         return ["java", "-cp", f"{self._jars}/*", *arguments]
@@ -237,11 +187,6 @@ class KafkaBroker(RunningKafka):
             raise ServerFailedError(
                 f"Kafka's storage was not formatted:\n{done.stdout}{done.stderr}"
             )
-
-    def _running(self) -> Server:
-        if self._server is None:
-            raise RuntimeError("this broker is not running")
-        return self._server
 
     def _answers(self) -> bool:
         # the port first: aiokafka logs every refused connection as an error

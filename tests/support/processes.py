@@ -5,9 +5,12 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 # Below Linux's ephemeral range (32768 and up): a port that a server gives up for the length of
 # a restart is then not taken meanwhile as the local end of some client's connection.
@@ -120,3 +123,82 @@ class Server:
         self._watcher.wait()
         if self._watcher.stdin:
             self._watcher.stdin.close()
+
+
+class Restartable:
+    """A server with a folder of its own, from entry to exit, that a test stops and starts again.
+
+    A subclass says what it is called, how it is started, and when it answers.
+    """
+
+    name: str
+    seconds: float
+
+    def __init__(self, prefix: str) -> None:
+        self._dir = tempfile.TemporaryDirectory(prefix=prefix)
+        self.directory = Path(self._dir.name)
+        self._server: Server | None = None
+
+    def _launched(self) -> Server:
+        """Start the process."""
+        raise NotImplementedError
+
+    def _answers(self) -> bool:
+        raise NotImplementedError
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def start(self) -> None:
+        if self._server is not None:
+            raise RuntimeError(f"{self.name} is running already")
+        self._server = self._launched()
+        try:
+            self._server.wait_until(self._answers, seconds=self.seconds, name=self.name)
+        except BaseException:
+            self._server = None
+            raise
+
+    def stop(self) -> None:
+        """Orderly, as a maintenance restart: everything acknowledged is on disk."""
+        if self._server is not None:
+            self._server.stop(seconds=20)
+            self._server = None
+
+    def kill(self) -> None:
+        """As `kill -9` does: what was written survives, for the kernel has it."""
+        self._running().kill()
+        self._server = None
+
+    def pause(self) -> None:
+        """Connections stay open and nothing answers, as with a machine that hangs."""
+        self._running().pause()
+
+    def resume(self) -> None:
+        self._running().resume()
+
+    def close(self) -> None:
+        self.stop()
+        self._dir.cleanup()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._dir.cleanup()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _running(self) -> Server:
+        if self._server is None:
+            raise RuntimeError(f"{self.name} is not running")
+        return self._server

