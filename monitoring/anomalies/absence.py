@@ -107,7 +107,7 @@ class Absence:
         known = [
             (self._rates[hour], weight)
             for hour, weight in ((first, 1 - share), (second, share))
-            if self._seen[hour] >= self._an_hour
+            if weight and self._seen[hour] >= self._an_hour
         ]
         if not known:
             return self._quick

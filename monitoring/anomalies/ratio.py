@@ -3,7 +3,9 @@
 The parts are counted, never divided first: each window adds to two sums how much likelier its
 k of n is under a higher (a lower) share than under the usual one. A sum that returns to 0 is
 nothing; one that keeps growing is a change, found with a few events where a z-score of the
-ratio sees only noise. The share is learned slowly, and not at all while a sum says change.
+ratio sees only noise. Beside them the last half hour is looked at as one, because a change should
+be found within it; the larger of both is what the series' own tail scores. The share is learned
+slowly, and not at all while a sum says change.
 """
 
 from array import array
@@ -12,27 +14,35 @@ from typing import Final, Literal
 
 import msgspec
 
-from engine.times import DAY, HOUR
+from engine.times import DAY, HOUR, MINUTE
 from monitoring.anomalies import clock
+from monitoring.anomalies.evidence import Look, Sum, edge
 from monitoring.anomalies.hold import Hold
 from monitoring.anomalies.kpi import OPENS_AT, Kpi
 from monitoring.anomalies.tail import Tail
 from monitoring.anomalies.verdict import Verdict
 
-VERSION: Final = 1
+VERSION: Final = 2
+# Version 1 lacks the last half hour, the sums' trials and the suspicion: they start empty.
+_READ: Final = (1, VERSION)
 
 # The change looked for, in odds. A rise of less than about 1.5 times, a fall to more than 0.75,
 # is none: its windows speak for the usual share as much.
 _UP: Final = 2.4
 _DOWN: Final = 0.56
-# A sum larger than this says nothing more and would only take longer to come back, in nats.
-_MOST: Final = 18.0
-# A sum that fell so far from its height has as much evidence that the change is over.
-_OVER: Final = 6.0
-# Such a sum passes its edge by h with e ** -h while nothing changes: one nat on average.
+# The time within which a change should be found; of longer windows the last one, and never more
+# than 30 of them (the state stays below 1 kB).
+_LOOK: Final = 30 * MINUTE
+_MOST_WINDOWS: Final = 30
+# A sum chooses its beginning among the windows of such a time and pays for it; the look has one.
+_BEGINNINGS: Final = log(6)
+# Such evidence passes its edge by h with e ** -h while nothing changes: one nat on average.
 _EXCESS: Final = 1.0
-# From here on the windows may be of a change and teach the share no further.
+# From here on the windows may be of a change and teach the share no further: but for a day, after
+# which it is the share that is wrong, and not before the series can be judged. A share that began
+# wrong by chance (1 of 200 simulated ones) else took all that followed for a change, for ever.
 _SUSPECT: Final = 3.0
+_SUSPECTED_FOR: Final = DAY
 _HOURS: Final = 24
 _MEMORY: Final = 14 * DAY
 # An hour's own share counts as much as the share of all hours once it has so many successes.
@@ -50,30 +60,9 @@ class _State(msgspec.Struct, array_like=True):
     numbers: tuple[float, ...]
     tail: tuple[float, ...]
     hold: tuple[int | None, int, int | None, int]
-
-
-class _Sum:
-    """The evidence for one direction of change, never below 0, in nats."""
-
-    __slots__ = ("height", "nats", "times")
-
-    def __init__(self, times: float) -> None:
-        self.times = times
-        self.nats = 0.0
-        self.height = 0.0
-
-    def add(self, share: float, k: float, n: float) -> None:
-        """Take one window; begin anew when it went back to 0 or far down from its height."""
-        self.nats = min(max(0.0, self.nats + _evidence(share, self.times, k, n)), _MOST)
-        self.height = max(self.height, self.nats)
-        if self.height - self.nats >= _OVER:
-            self.nats = 0.0
-        if not self.nats:
-            self.height = 0.0
-
-    def state(self) -> tuple[float, float]:
-        """Return what has to be saved."""
-        return self.nats, self.height
+    summed: tuple[float, float] = (0.0, 0.0)
+    look: bytes = b""
+    suspected_at: int | None = None
 
 
 class Ratio:
@@ -85,7 +74,12 @@ class Ratio:
         self._trials = array("f", bytes(4 * _HOURS))
         self._all_hits = self._all_trials = 0.0
         self._recent = 0.0
-        self._up, self._down = _Sum(_UP), _Sum(_DOWN)
+        self._counted_in = 1.0  # trials behind the share of the last window
+        self._up, self._down = Sum(_UP), Sum(_DOWN)
+        self._look = Look(min(max(1, _LOOK // kpi.window_ms), _MOST_WINDOWS))
+        self._nats = (0.0, 0.0)  # of the last window: for a rise, for a fall
+        self._suspected_at: int | None = None
+        self._suspects = False
         self._shadow_hits = self._shadow_trials = 0.0
         self._tail = Tail(log=False, least=_EXCESS)
         self._hold = Hold()
@@ -99,15 +93,18 @@ class Ratio:
             message = f"{self.kpi.name}: {k} of {n} is no share"
             raise ValueError(message)
         place = self._place(window_end_ms)
-        share = self._share(place)
+        share, self._counted_in = self._share(place)
         hour = max(1.0, HOUR / self.kpi.window_ms)
         self._recent += n - self._recent / hour
         if self._known():
             self._up.add(share, k, n)
             self._down.add(share, k, n)
+            self._look.add(share, k, n)
+        self._nats = self._sides()
         verdict = self._verdict(window_end_ms, share, k, n)
         self._hold.step(window_end_ms, verdict.score)
-        self._learn(place, share, k, n)
+        self._suspect(window_end_ms)
+        self._learn(place, k, n)
         if self._hold.outlasted():
             self._adopt()
         return verdict
@@ -116,49 +113,70 @@ class Ratio:
         """Take an operator's verdict: both sums start again; what is no fault is learned."""
         if answer != "true":
             self._adopt()
-        self._up, self._down = _Sum(_UP), _Sum(_DOWN)
+        self._begin_sums()
+
+    def _begin_sums(self) -> None:
+        self._up, self._down = Sum(_UP), Sum(_DOWN)
+        self._look.clear()
 
     def _place(self, at: int) -> tuple[int, int, float]:
         first, second, share = clock.place(at - self.kpi.window_ms // 2, self.kpi.zone)
         return first % _HOURS, second % _HOURS, share
 
-    def _share(self, place: tuple[int, int, float]) -> float:
+    def _share(self, place: tuple[int, int, float]) -> tuple[float, float]:
+        """Return the usual share of an hour and in how many trials it was counted."""
         first, second, weight = place
         overall = (self._all_hits + 0.5) / (self._all_trials + 1.0)
         prior = _PRIOR_EVENTS / overall
         hits = (1 - weight) * self._hits[first] + weight * self._hits[second]
         trials = (1 - weight) * self._trials[first] + weight * self._trials[second]
         share = (hits + prior * overall) / (trials + prior)
-        return min(max(share, _RARE), 1 - _RARE)
+        counted_in = max(trials + min(prior, self._all_trials), 1.0)
+        return min(max(share, _RARE), 1 - _RARE), counted_in
 
     def _known(self) -> bool:
         return min(self._all_hits, self._all_trials - self._all_hits) >= _KNOWN_EVENTS
 
+    def _sides(self) -> tuple[float, float]:
+        """Return the evidence for a rise and for a fall, in nats."""
+        more, less = self._look.sides(self._counted_in)
+        up = self._up.worth(self._counted_in) - _BEGINNINGS
+        down = self._down.worth(self._counted_in) - _BEGINNINGS
+        return max(up, more, 0.0), max(down, less, 0.0)
+
     def _sum(self) -> float:
+        up, down = self._nats
         match self.kpi.direction:
             case "up":
-                return self._up.nats
+                return up
             case "down":
-                return self._down.nats
+                return down
             case "both":
-                return max(self._up.nats, self._down.nats)
+                return max(up, down)
+
+    def _suspect(self, at: int) -> None:
+        worth = max(self._up.worth(self._counted_in), self._down.worth(self._counted_in))
+        odd = self._tail.warm and worth > _SUSPECT
+        self._suspected_at = (self._suspected_at or at) if odd else None
+        self._suspects = self._suspected_at is not None and at - self._suspected_at < _SUSPECTED_FOR
 
     def _verdict(self, at: int, share: float, k: float, n: float) -> Verdict:
         enough = self._tail.warm and self._known() and self._recent >= self.kpi.minimum
-        room = self._tail.at(OPENS_AT)
+        room = self._tail.at(OPENS_AT) + _BEGINNINGS
+        up, down = self._nats
         return Verdict(
             at=at,
             value=k / n if n else share,
             expected=share,
-            low=_edge(share, _DOWN, n, room),
-            high=_edge(share, _UP, n, room),
+            low=edge(share, _DOWN, n, room),
+            high=edge(share, _UP, n, room),
             score=self._tail.score(self._sum()) if enough else 0.0,
-            direction="up" if self._up.nats >= self._down.nats else "down",
+            direction="up" if up >= down else "down",
             enough=enough,
             n=n,
         )
 
-    def _learn(self, place: tuple[int, int, float], share: float, k: float, n: float) -> None:
+    def _learn(self, place: tuple[int, int, float], k: float, n: float) -> None:
         gain = self.kpi.window_ms / HOUR
         self._shadow_hits += k - self._shadow_hits * min(gain, 1.0)
         self._shadow_trials += n - self._shadow_trials * min(gain, 1.0)
@@ -166,8 +184,8 @@ class Ratio:
             self._tail.learn(self._sum())
         if not self._hold.teaches:
             return
-        if self._known() and max(self._up.nats, self._down.nats) > _SUSPECT:
-            k = share * n
+        if self._suspects:
+            return
         kept = 1 - self.kpi.window_ms / _MEMORY
         self._all_hits = self._all_hits * kept + k
         self._all_trials = self._all_trials * kept + n
@@ -186,7 +204,7 @@ class Ratio:
             for hour in range(_HOURS):
                 self._hits[hour] = min(self._hits[hour] * now / before, self._trials[hour])
             self._all_hits = self._all_trials * now
-        self._up, self._down = _Sum(_UP), _Sum(_DOWN)
+        self._begin_sums()
         self._hold.release()
 
     def state(self) -> bytes:
@@ -208,17 +226,23 @@ class Ratio:
                 ),
                 tail=self._tail.state(),
                 hold=self._hold.state(),
+                summed=(self._up.trials, self._down.trials),
+                look=self._look.state(),
+                suspected_at=self._suspected_at,
             )
         )
 
     @classmethod
     def restored(cls, kpi: Kpi, state: bytes) -> "Ratio | None":
-        """Return the series that was saved; None when ``state`` is another version's or KPI's."""
+        """Return the series that was saved, also by version 1.
+
+        None when ``state`` is of a version not known here, or another KPI's.
+        """
         try:
             saved = msgspec.msgpack.decode(state, type=_State)
         except msgspec.MsgspecError:
             return None
-        if saved.version != VERSION or saved.kpi != (kpi.direction, kpi.window_ms):
+        if saved.version not in _READ or saved.kpi != (kpi.direction, kpi.window_ms):
             return None
         series = cls(kpi)
         series._hits, series._trials = array("f", saved.hits), array("f", saved.trials)
@@ -235,25 +259,7 @@ class Ratio:
         ) = saved.numbers
         series._tail = Tail.restored(saved.tail, log=False, least=_EXCESS)
         series._hold = Hold(*saved.hold)
+        series._up.trials, series._down.trials = saved.summed
+        series._look.restore(saved.look)
+        series._suspected_at = saved.suspected_at
         return series
-
-
-def _changed(share: float, times: float) -> float:
-    odds = share / (1 - share) * times
-    return odds / (1 + odds)
-
-
-def _evidence(share: float, times: float, k: float, n: float) -> float:
-    """Nats by which k of n speak for odds ``times`` as high as those of ``share``."""
-    other = _changed(share, times)
-    return k * log(other / share) + (n - k) * log((1 - other) / (1 - share))
-
-
-def _edge(share: float, times: float, n: float, nats: float) -> float:
-    """Return the share of ``n`` that alone would raise the sum by ``nats``."""
-    if not n:
-        return share
-    other = _changed(share, times)
-    miss = log((1 - other) / (1 - share))
-    edge = (nats / n - miss) / (log(other / share) - miss)
-    return min(max(edge, 0.0), 1.0)

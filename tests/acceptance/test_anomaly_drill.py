@@ -66,13 +66,14 @@ def delays(kpi: Kpi, share: float, n: int, times: float) -> list[float]:
 
 
 def assert_within_half_an_hour(found: list[float]) -> None:
-    """All but two of twenty, and those within 40 minutes: what the docs say of it.
+    """All but one of twenty, and that one within 40 minutes: what the docs say of it.
 
-    Chance decides how the evidence comes: of 144 runs of other seeds 138 halved conversions and
-    142 bounces were found within 30 minutes, all within 40. Earlier costs false alarms.
+    Chance decides how the evidence comes. Even the sum over exactly these 30 minutes, told the true
+    share and the size of the fault, misses 1.3 % of halved conversions and 0.6 % of bounces when it
+    may give 0.2 false alarms in four weeks; at the share's lowest hour 2.4 %.
     """
     late = [minutes for minutes in found if minutes > 30]
-    assert len(late) <= len(found) // 10, found
+    assert len(late) <= len(found) // 20, found
     assert max(found) <= 40, found
 
 
@@ -204,7 +205,7 @@ def test_a_baseline_that_learns_the_fault_closes_it_early(monkeypatch: pytest.Mo
 
 
 def test_a_sum_that_looks_one_way_misses_the_fall(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ratio, "_sum", lambda self: self._up.nats)
+    monkeypatch.setattr(Ratio, "_sum", lambda self: self._nats[0])
     assert min(delays(ORDERS, 0.02, 1_000, 0.5)) > 30
 
 

@@ -100,6 +100,17 @@ def test_a_source_with_few_events_is_never_called_silent() -> None:
     assert (said.enough, said.score) == (False, 0.0)
 
 
+def test_a_silence_is_watched_by_the_hour_through_days_it_does_not_know_yet() -> None:
+    """In the middle of an hour that was never seen, all the weight was on it: a division by 0."""
+    series = Absence(Kpi(name="source", kind="absence", window_ms=HOUR))
+    first = MONDAY + 16 * HOUR
+    for hour in range(9 * 24):
+        series.learn(first + hour * HOUR, 40)
+    now = first + 9 * 24 * HOUR
+    assert series.check(now, now - HOUR).enough
+    assert series.check(now, now - 6 * HOUR).score >= 4.0
+
+
 def test_the_band_is_where_an_episode_opens() -> None:
     series = taught(LEVEL, 300)
     at = MONDAY + 9 * HOUR + MINUTE
