@@ -137,7 +137,8 @@ def _returns(profile: Profile, event: Event) -> bool:
 
 def _erase(profile: Profile, addresses: Addresses | None, event: ev.Erased) -> Change:
     """Leave a stub that says when; the triggers stay until the pipeline has closed each."""
-    blank = Profile(erased_at=event.occurred_at, event_ids=profile.event_ids)
+    # Of its own kind: fields that only a newer release knows are erased with the others.
+    blank = type(profile)(erased_at=event.occurred_at, event_ids=profile.event_ids)
     for field in profile.__struct_fields__:
         if field not in ("triggers", "wake"):
             setattr(profile, field, getattr(blank, field))

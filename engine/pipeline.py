@@ -221,8 +221,11 @@ class Step:
             if position is not None:
                 source = position.source, position.partition
                 lane = lanes.get(source) or lanes.setdefault(source, f"{source[0]}|{source[1]}")
-                if _repeated(positions.get(lane), position):
+                highest = positions.get(lane)
+                if _repeated(highest, position):
                     self.report.skipped["position"] += 1
+                    if highest is not None:
+                        self.report.repeated[source] = highest
                     continue
                 positions[lane] = position
             fresh.append((offset, record))

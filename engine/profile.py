@@ -15,6 +15,7 @@ from engine.errors import Refused
 from engine.events import Line
 from engine.times import DAY
 
+# The version this release writes. What it reads: see READ_AHEAD and MIGRATIONS below.
 VERSION: Final = 1
 # Addresses have a version of their own: a newer form of the profile leaves them as they are.
 ADDRESSES_VERSION: Final = 1
@@ -302,8 +303,15 @@ class Addresses(Struct, array_like=True, gc=False):
     by_channel: dict[str, tuple[str, int]] = {}
 
 
+class _Carrying(Profile, array_like=True, gc=False):
+    """A profile with fields that a newer release added at its end: kept, packed as they came."""
+
+    more: list[msgspec.Raw] = []
+
+
 _encoder = msgspec.msgpack.Encoder()
 _profiles = msgspec.msgpack.Decoder(Profile)
+_packed_fields = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _addresses = msgspec.msgpack.Decoder(Addresses)
 
 # One step per entry: fields of version n in, fields of version n + 1 out. Fields that are only
@@ -311,22 +319,45 @@ _addresses = msgspec.msgpack.Decoder(Addresses)
 Migration = Callable[[list[Any]], list[Any]]
 MIGRATIONS: dict[int, Migration] = {}
 
+# Versions that are read and not yet written: the decoder of the next one ships a release before
+# anything writes it, so that workers of both releases can share a shop while it is upgraded.
+ReadAhead = Callable[[bytes], Profile]
+READ_AHEAD: dict[int, ReadAhead] = {}
+
 # A packed profile is a msgpack array of more than 15 fields: 0xdc, two bytes of length, then the
 # version, which stays below 128 and is therefore one byte.
 _VERSION_AT: Final = 3
+_LENGTH_AT: Final = 2  # the low byte of the length; the high one is 0 below 256 fields
+_FIELDS: Final = len(Profile.__struct_fields__)
 # Packed addresses are an array of fewer than 16 fields: one byte, then the version.
 _ADDRESSES_VERSION_AT: Final = 1
 
 
 def encode(value: Profile | Addresses) -> bytes:
     """Pack a profile or addresses; equal values give equal bytes."""
+    if type(value) is _Carrying:
+        *known, more = msgspec.structs.astuple(value)
+        return _encoder.encode([*known, *more])
     return _encoder.encode(value)
 
 
-def decode(packed: bytes, migrations: dict[int, Migration] = MIGRATIONS) -> Profile:
-    """Unpack a profile; older ones are migrated, a newer one is refused with one sentence."""
-    if packed[_VERSION_AT] == VERSION:
-        return _profiles.decode(packed)
+def decode(
+    packed: bytes,
+    migrations: dict[int, Migration] = MIGRATIONS,
+    ahead: dict[int, ReadAhead] = READ_AHEAD,
+) -> Profile:
+    """Unpack a profile; older ones are migrated, the next one is read as far as it is known.
+
+    What a newer release has added at the end is carried along and written back. A version that is
+    not known is refused with one sentence.
+    """
+    version = packed[_VERSION_AT]
+    if version == VERSION:
+        if packed[_LENGTH_AT] <= _FIELDS:
+            return _profiles.decode(packed)
+        return appended(packed)
+    if version in ahead:
+        return ahead[version](packed)
     fields: list[Any] = msgspec.msgpack.decode(packed)
     while fields[0] != VERSION:
         step = migrations.get(fields[0])
@@ -334,6 +365,18 @@ def decode(packed: bytes, migrations: dict[int, Migration] = MIGRATIONS) -> Prof
             raise Refused(_newer(fields[0]))
         fields = step(fields)
     return msgspec.convert(fields, Profile)
+
+
+def appended(packed: bytes) -> Profile:
+    """Unpack a profile of a version that only adds fields at the end: the decoder of such a one.
+
+    It will be written as :data:`VERSION`, with these fields behind its own. Within its carts,
+    orders and sends nothing can be added so: msgspec drops what an array holds beyond its fields.
+    """
+    known = msgspec.structs.asdict(_profiles.decode(packed)) | {"v": VERSION}
+    more = _packed_fields.decode(packed)[_FIELDS:]
+    # copies: a Raw holds on to all it was cut out of
+    return _Carrying(**known, more=[msgspec.Raw(bytes(field)) for field in more])
 
 
 def decode_addresses(packed: bytes) -> Addresses:

@@ -3,10 +3,16 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from engine.events import Position
+
 
 @dataclass(slots=True)
 class Report:
-    """Counts of one step or of many, added up. Keys of the counters are closed label sets."""
+    """Counts of one step or of many, added up. Keys of the counters are closed label sets.
+
+    ``repeated``: lanes (source, partition) of which events were left out as repetitions of what is
+    at or below a position.
+    """
 
     events: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -21,6 +27,7 @@ class Report:
     unknown_zones: int = 0
     ticks: int = 0
     settings: int = 0
+    repeated: dict[tuple[str, int], Position] = field(default_factory=dict)
 
     def add(self, other: "Report") -> None:
         """Add another report to this one."""
@@ -37,3 +44,4 @@ class Report:
         self.unknown_zones += other.unknown_zones
         self.ticks += other.ticks
         self.settings += other.settings
+        self.repeated.update(other.repeated)

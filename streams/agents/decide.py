@@ -6,7 +6,7 @@ store applies it or refuses, and what must leave goes through the outbox.
 
 from asyncio import get_running_loop, sleep
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from secrets import token_hex
@@ -20,7 +20,7 @@ from faust.types import StreamT
 from engine.decisions import Decision
 from engine.decisions import decode as decode_decision
 from engine.errors import InvalidEvent, Refused, Stale, Unavailable
-from engine.events import Record, Tick
+from engine.events import Position, Record, Tick
 from engine.pipeline import ACTIONS, DECISIONS, Chunk, Taken, chunks, take
 from engine.policy import Settings
 from engine.ports import Artefacts, Head, InForce, OutboxId, Outgoing, Store
@@ -68,9 +68,16 @@ class Watch(Protocol):
         ...
 
 
+async def _never_reset(_: str) -> int:
+    return 0
+
+
 @dataclass(frozen=True)
 class Parts:
-    """What every lane of the decide agent works with."""
+    """What every lane of the decide agent works with.
+
+    ``sources``: the topics intake reads; ``generation`` returns the present one of such a topic.
+    """
 
     store: Store
     artefacts: Artefacts
@@ -81,6 +88,8 @@ class Parts:
     watch: Watch
     chunk: int = 500
     tracing: Tracing | None = None
+    sources: frozenset[str] = frozenset()
+    generation: Callable[[str], Awaitable[int]] = _never_reset
 
 
 class DecideLane:
@@ -102,6 +111,7 @@ class DecideLane:
         self._outbox = Outbox(parts.producer, parts.prefix, at.partition, outputs, parts.tracing)
         self._acknowledged: OutboxId | None = None
         self._past: Past | None = None
+        self._assured: dict[tuple[str, int], Position] = {}
         self._holes = 0
         self._poison: deque[bool] = deque(maxlen=_POISON_WINDOW)
 
@@ -125,6 +135,7 @@ class DecideLane:
         self._acknowledged = await self._outbox.drain(waiting, self.parts.reader, bounds.end)
         self.waiting = 0
         self._past = await self._look_back(head.offset)
+        self._assured.clear()
         self.next_wake = await store.earliest(partition)
         self.head, self.offset = head, head.offset
 
@@ -196,6 +207,8 @@ class DecideLane:
         started = perf_counter()
         clock = self.parts.tracing.clock() if self.parts.tracing is not None else 0
         taken = await self._taken(chunk, force)
+        if taken.report.repeated:
+            await self._truly_repeated(taken.report.repeated)
         commit = taken.commit
         commit.trim = self._acknowledged
         computed = perf_counter()
@@ -283,6 +296,36 @@ class DecideLane:
     def _acted(self, decision: Decision) -> None:
         if decision.attempt == 0 and decision.channel is not None:
             self.parts.watch.acted(decision.channel, from_iso(decision.trigger.due_at))
+
+    async def _truly_repeated(self, lanes: Mapping[tuple[str, int], Position]) -> None:
+        """Refuse to leave out as repeated what only looks so; asked once per highest position.
+
+        A Redis that was emptied or fell back forgets where intake stood, and in which generation: a
+        source topic created anew is then read as if it were the old one, and nothing of it would
+        be folded. Raises Unavailable.
+        """
+        for (source, partition), highest in lanes.items():
+            known = self._assured.get((source, partition))
+            if source not in self.parts.sources or known == highest:
+                continue
+            present = await self.parts.generation(source)
+            told = f"{place(self.at)} was told record {highest.offset} of {source}/{partition}"
+            if present < highest.generation:
+                message = (
+                    f"{told} in generation {highest.generation}, and Redis knows of generation "
+                    f"{present} alone: run rekindle sources reset {source} until it says "
+                    f"{highest.generation}, then restart."
+                )
+                raise Refused(message)
+            if present == highest.generation:
+                end = (await self.parts.reader.bounds(source, partition)).end
+                if end <= highest.offset:
+                    message = (
+                        f"{told}, which ends at {end} now: if the topic was re-created, run "
+                        f"rekindle sources reset {source}, then restart."
+                    )
+                    raise Refused(message)
+            self._assured[source, partition] = highest
 
     # --- what may be wrong with records ---------------------------------------------------------
 

@@ -23,6 +23,7 @@ from streams.log.producer import Headers, Producer, Record
 from streams.log.reader import Bounds, Reader
 from streams.log.source import Gaps, Source, went_back
 from streams.log.topics import EVENTS, partition_of
+from streams.state.keys import lane as lane_key
 from streams.state.lanes import IntakeLanes, LaneState
 from streams.tracing import Link, Tracing
 
@@ -89,11 +90,22 @@ class IntakeLane:
             state = LaneState(generation, bounds.begin, 0)
         else:
             await self._same_log(state, bounds)
+        # Said at the door: a Redis that is full answers reads. Without it every new try wrote the
+        # same records into `events` once more before it heard that where it stands is not kept.
+        await self.parts.lanes.save(topic, partition, state)
         self.state, self.offset = state, state.offset
 
     async def _same_log(self, state: LaneState, bounds: Bounds) -> None:
         topic, partition = self.at.topic, self.at.partition
-        inside = bounds.begin <= state.offset <= bounds.end
+        if state.offset < bounds.begin:
+            message = (
+                f"{topic}/{partition} was read up to offset {state.offset} and begins at "
+                f"{bounds.begin} now: retention removed records before they were read; raise its "
+                "retention.ms, and to go on without them run: redis-cli del "
+                f"{lane_key(topic, partition)}"
+            )
+            raise Refused(message)
+        inside = state.offset <= bounds.end
         if inside and state.offset > bounds.begin and state.crc:
             last = await self.parts.reader.record(topic, partition, state.offset - 1)
             inside = codec.crc(last.key, last.value, last.timestamp) == state.crc

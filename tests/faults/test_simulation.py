@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from tests.faults.simulation.harms import HARMS
 from tests.faults.simulation.mutants import MUTANTS
 from tests.faults.simulation.running import (
     catch,
@@ -26,6 +27,9 @@ FIRST = dict.fromkeys(MUTANTS, 1) | {
     "one tail over all topics": 49,
     "trim by count": 24,
     "a commit that consumes no record": 28,
+    "another source topic is not recognised": 5,
+    "another log is not recognised": 4,
+    "what looks repeated is left out": 5,
 }
 WITHIN = 60
 
@@ -42,6 +46,19 @@ def test_whatever_a_seed_lets_go_wrong_nothing_is_lost_doubled_or_out_of_bounds(
     assert total.counts["repeated by intake"] > 0
 
 
+def test_what_an_operator_must_mend_is_said_and_all_goes_on_after_it() -> None:
+    total = many(range(SEEDS), harms=HARMS)
+
+    assert total.wrong == {}
+    assert {total.counts[f"harm: {name}"] for name in HARMS} == {SEEDS // len(HARMS)}
+    # It was said, and it had cost something.
+    assert total.counts["sentences of halted lanes"] > SEEDS / 2
+    assert total.counts["messages destroyed"] > SEEDS
+    assert total.counts["operator: reset"] > 0
+    assert total.counts["operator: go_on"] > 0
+    assert total.counts["operator: another_log"] > 0
+
+
 def test_a_seed_is_the_same_shop_each_time() -> None:
     first, _ = one(plan_of(7))
     second, _ = one(plan_of(7))
@@ -51,9 +68,9 @@ def test_a_seed_is_the_same_shop_each_time() -> None:
     assert first.carried == second.carried
 
 
-@pytest.mark.parametrize(("seed", "told"), list(regressions()))
-def test_what_a_seed_once_showed_it_does_not_show_again(seed: int, told: str) -> None:
-    assert many([seed]).wrong == {}, told
+@pytest.mark.parametrize(("seed", "harm", "told"), list(regressions()))
+def test_what_a_seed_once_showed_it_does_not_show_again(seed: int, harm: str, told: str) -> None:
+    assert many([seed], harms=(harm,)).wrong == {}, told
 
 
 @pytest.mark.parametrize("crash", ["kill", "zombie"])

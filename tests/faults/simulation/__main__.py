@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from tests.faults.simulation.harms import HARMS
 from tests.faults.simulation.running import Total, crash_points, many, turns_of_the_first
 
 
@@ -13,6 +14,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
     parser.add_argument("--mutant", help="run with a broken protocol, see mutants.py")
+    parser.add_argument(
+        "--harm",
+        choices=("none", "each", *HARMS),
+        default="none",
+        help="what an operator must mend strikes as well; each: one after the other",
+    )
     parser.add_argument("--kill", type=int, help="the small shop, killed after so many turns")
     parser.add_argument("--zombie", type=int, help="the small shop, replaced after so many turns")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -25,18 +32,23 @@ def main() -> int:
     elif asked.points is not None:
         total = crash_points(asked.points, 1, turns_of_the_first())
     else:
-        total = many(range(asked.first, asked.first + asked.seeds), asked.mutant)
+        harms = {"none": ("",), "each": HARMS}.get(asked.harm, (asked.harm,))
+        total = many(range(asked.first, asked.first + asked.seeds), asked.mutant, harms)
     _tell(total, as_json=asked.json)
     return 1 if total.wrong else 0
 
 
 def _tell(total: Total, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"counts": total.counts, "cpu_s": total.cpu, "wrong": total.wrong}))
+        figures = {"counts": total.counts, "cpu_s": total.cpu, "wall_s": total.wall}
+        print(json.dumps(figures | {"wrong": total.wrong}))
         return
     for name, count in sorted(total.counts.items()):
         print(f"{count:>12,}  {name}")
-    print(f"{total.cpu / max(1, total.counts['runs']):>12.3f}  s of CPU per run")
+    runs = total.counts["runs"]
+    print(f"{total.cpu / max(1, runs):>12.3f}  s of CPU per run")
+    print(f"{runs / max(total.cpu, 1e-9):>12.2f}  runs per second of CPU")
+    print(f"{runs / max(total.wall, 1e-9):>12.2f}  runs per second on the clock")
     for name, wrong in total.wrong.items():
         print(f"\nFAILED: python -m tests.faults.simulation {name}")
         for kind, told in wrong:

@@ -34,15 +34,28 @@ Append = tuple[bytes | None, bytes, Sequence[tuple[str, bytes]]]
 
 @dataclass
 class Partition:
-    """One partition: ``records`` from ``begin`` on."""
+    """One partition: ``records`` from ``begin`` on; ``lost``: those retention took."""
 
     records: list[ConsumerRecord] = field(default_factory=list)
     begin: int = 0
+    lost: list[ConsumerRecord] = field(default_factory=list)
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
     def end(self) -> int:
         return self.begin + len(self.records)
+
+    @property
+    def whole(self) -> list[ConsumerRecord]:
+        """All it ever held, by offset."""
+        return self.lost + self.records
+
+    def wake(self) -> None:
+        """Answer those who wait for news."""
+        for waiter in self.waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        self.waiting.clear()
 
     def read(self, offset: int, most: int) -> list[ConsumerRecord]:
         first = max(0, offset - self.begin)
@@ -69,7 +82,19 @@ class Broker(Server):
     def create(self, topic: str, partitions: int) -> None:
         self.topics[topic] = [Partition() for _ in range(partitions)]
 
+    def delete(self, topic: str) -> list[Partition]:
+        """Delete a topic, as it was; Kafka forgets what groups committed of it."""
+        gone = self.topics.pop(topic)
+        for group in self.groups.values():
+            for at in [at for at in group.committed if at.topic == topic]:
+                del group.committed[at]
+        for place in gone:
+            place.wake()
+        return gone
+
     def at(self, topic: str, partition: int) -> Partition:
+        if topic not in self.topics:
+            raise UnknownTopicOrPartitionError(topic)
         return self.topics[topic][partition]
 
     def append(self, topic: str, partition: int, records: Iterable[Append]) -> int:
@@ -93,15 +118,13 @@ class Broker(Server):
                     headers=tuple(headers),
                 )
             )
-        for waiter in place.waiting:
-            if not waiter.done():
-                waiter.set_result(None)
-        place.waiting.clear()
+        place.wake()
         return first
 
     def cut(self, topic: str, partition: int, begin: int) -> None:
         """Let retention take what lies before ``begin``."""
         place = self.at(topic, partition)
+        place.lost += place.records[: begin - place.begin]
         place.records = place.read(begin, len(place.records))
         place.begin = begin
 
@@ -144,6 +167,8 @@ class Coordinator:
         self.members: dict[str, Member] = {}
         self.committed: dict[TopicPartition, int] = {}
         self.preparing = False
+        # Partitions per topic when places were given out last.
+        self.known: dict[str, int] | None = None
         self._round = 0
         self._watching = False
 
@@ -191,17 +216,21 @@ class Coordinator:
             return
         self.preparing = False
         self.broker.counts["rebalances"] += 1
-        names = sorted({name for member in members for name in member.topics})
+        there = self.known = self._there()
         places = [
-            TopicPartition(name, number)
-            for name in names
-            for number in range(len(self.broker.topics[name]))
+            TopicPartition(name, number) for name in sorted(there) for number in range(there[name])
         ]
         self.broker.random.shuffle(places)
         self.broker.random.shuffle(members)
         for index, member in enumerate(members):
             member.owns = places[index :: len(members)]
             self._answer(member)
+
+    def _there(self) -> dict[str, int]:
+        """Return the topics its members ask for that are there, and their partitions."""
+        names = {name for member in self.members.values() for name in member.topics}
+        topics = self.broker.topics
+        return {name: len(topics[name]) for name in names if name in topics}
 
     def _answer(self, member: Member) -> None:
         member.heard = self.broker.loop.time()
@@ -218,6 +247,11 @@ class Coordinator:
                 del self.members[name]
                 if self.members:
                     self._prepare(member.patience)
+        # A member whose topic is gone, or there again, hears so with its metadata. A topic that was
+        # gone for a moment only, nobody may have missed.
+        if self.members and not self.preparing and self.known not in (None, self._there()):
+            self.broker.counts["rebalances for a topic"] += 1
+            self._prepare(max(member.patience for member in self.members.values()))
         self.broker.loop.call_outside(0.5, self._watch)
 
     def heartbeat(self, member: Member) -> str:
@@ -232,6 +266,8 @@ class Coordinator:
         known = self.members.get(member.instance)
         if known is not member:
             raise CommitFailedError if known is None else UnknownError
+        for at in offsets:
+            self.broker.at(*at)
         self.committed.update(offsets)
 
 
@@ -332,6 +368,9 @@ class ModelConsumer:
         self.ends.clear()
         self.polled.clear()
         for at in owns:
+            if at.topic not in self.broker.topics:  # deleted since
+                self.position[at] = 0
+                continue
             place = self.broker.at(*at)
             found = committed.get(at)
             inside = found is not None and place.begin <= found <= place.end
@@ -407,9 +446,11 @@ class ModelConsumer:
                 await asyncio.sleep(min(0.1, max(end - loop.time(), 0.001)))
                 continue
             now = broker.clock()
-            for at, (records, highwater) in answer.items():
+            for at, (records, highwater, reset) in answer.items():
                 if at not in self.owns or self.position.get(at) != asked[at]:
                     continue  # sought elsewhere in between
+                if reset is not None:
+                    self.position[at] = asked[at] = reset
                 self.ends[at], self.polled[at] = highwater, now
                 if records:
                     self.ahead[at] = records
@@ -419,9 +460,12 @@ class ModelConsumer:
 
     def _served(
         self, asked: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, tuple[list[ConsumerRecord], int]]:
+    ) -> dict[TopicPartition, tuple[list[ConsumerRecord], int, int | None]]:
+        """Return records, end and, where the offset is out of range, where to go on instead."""
         broker, found = self.broker, {}
         for at, offset in asked.items():
+            if at.topic not in broker.topics:
+                continue
             place = broker.at(*at)
             start = offset
             chance = 0.0 if self.group is None or at in self.sought else broker.misplaced
@@ -431,13 +475,17 @@ class ModelConsumer:
                 broker.counts["fetches that jump"] += 1
             if not place.begin <= start <= place.end:
                 start = place.begin  # auto_offset_reset
-            found[at] = place.read(start, broker.most), place.end
+            inside = place.begin <= offset <= place.end
+            reset = None if inside else place.begin  # auto_offset_reset
+            found[at] = place.read(start, broker.most), place.end, reset
         return found
 
     async def _news(self, asked: Mapping[TopicPartition, int], wait: float) -> None:
         """Wait until something is appended to one of the partitions."""
         waiter: asyncio.Future[None] = self.broker.loop.create_future()
         for at, offset in asked.items():
+            if at.topic not in self.broker.topics:
+                continue
             place = self.broker.at(*at)
             if place.end > offset:
                 return

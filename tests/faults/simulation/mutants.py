@@ -19,7 +19,7 @@ from streams.agents.deliver import DeliverLane
 from streams.agents.intake import IntakeLane
 from streams.log.outbox import Outbox
 from streams.log.ticks import Gate
-from streams.state.lanes import LaneState
+from streams.state.lanes import IntakeLanes, LaneState
 from streams.state.store import RedisStore
 from tests.faults.simulation.redis_model import Database
 from tests.support.mutants import all_judged_before_any_is_charged, replaced
@@ -29,10 +29,11 @@ Mutant = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Broken:
-    """A mutant, and what it must be caught of."""
+    """A mutant, and what it must be caught of; ``harm``: under what, see harms.py."""
 
     mutant: Mutant
     kinds: frozenset[str]
+    harm: str = ""
 
 
 def actions_produced_before_the_commit() -> AbstractContextManager[None]:
@@ -192,6 +193,96 @@ def ticks_not_gated_by_intake() -> AbstractContextManager[None]:
     return replaced(Gate, "open_at", lambda self, now: True)
 
 
+# --- what an operator must mend -----------------------------------------------------------------
+
+
+def a_refused_write_taken_for_done() -> AbstractContextManager[None]:
+    """What Redis refuses to keep goes out all the same."""
+
+    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> None:
+        with suppress(Unavailable):
+            await original(self, partition, token, commit)
+
+    original = RedisStore.commit
+    return replaced(RedisStore, "commit", commit)
+
+
+def intake_that_learns_late_that_nothing_is_kept() -> AbstractContextManager[None]:
+    """Whether Redis takes writes is seen after the records are in the one log."""
+
+    async def enter(self: IntakeLane) -> None:
+        parts = self.parts
+        self.parts = replace(parts, lanes=_Silent(parts.lanes))
+        try:
+            await original(self)
+        finally:
+            self.parts = parts
+
+    original = IntakeLane.enter
+    return replaced(IntakeLane, "enter", enter)
+
+
+class _Silent(IntakeLanes):
+    """Reads where lanes stand, and keeps nothing."""
+
+    def __init__(self, lanes: IntakeLanes) -> None:
+        super().__init__(lanes._redis)
+
+    async def save(self, topic: str, partition: int, state: LaneState) -> None:
+        """Do nothing."""
+
+
+def another_log_is_not_recognised() -> AbstractContextManager[None]:
+    """Whoever enters goes on at its offset, whatever log it is in."""
+
+    async def same(self: object, *_: object) -> None:
+        """Find nothing wrong."""
+
+    @contextmanager
+    def both() -> Iterator[None]:
+        with replaced(DecideLane, "_same_log", same), replaced(IntakeLane, "_same_log", same):
+            yield
+
+    return both()
+
+
+def a_hole_is_stepped_over() -> AbstractContextManager[None]:
+    """Where records are missing, the next one that is there is taken."""
+
+    async def decide(self: DecideLane, records: Sequence[ConsumerRecord]) -> bool:
+        self.offset = max(self.offset, records[0].offset)
+        return await folding(self, records)
+
+    async def intake(self: IntakeLane, records: Sequence[ConsumerRecord]) -> bool:
+        self.offset = max(self.offset, records[0].offset)
+        return await taking(self, records)
+
+    async def same(self: object, *_: object) -> None:
+        """Find nothing wrong."""
+
+    folding, taking = DecideLane.step, IntakeLane.step
+
+    @contextmanager
+    def all_of_it() -> Iterator[None]:
+        with (
+            replaced(DecideLane, "step", decide),
+            replaced(IntakeLane, "step", intake),
+            another_log_is_not_recognised(),
+        ):
+            yield
+
+    return all_of_it()
+
+
+def what_looks_repeated_is_left_out() -> AbstractContextManager[None]:
+    """Nobody asks whether Redis still knows in which generation a source is read."""
+
+    async def repeated(self: DecideLane, lanes: object) -> None:
+        """Believe it."""
+
+    return replaced(DecideLane, "_truly_repeated", repeated)
+
+
 MUTANTS: dict[str, Broken] = {
     "actions produced before the commit": Broken(
         actions_produced_before_the_commit, frozenset({"left before it was committed"})
@@ -217,6 +308,29 @@ MUTANTS: dict[str, Broken] = {
     "events fire wake-ups": Broken(events_fire_wake_ups, frozenset({"fired by an event"})),
     "ticks not gated by intake": Broken(
         ticks_not_gated_by_intake, frozenset({"decided on old knowledge"})
+    ),
+    "a refused write taken for done": Broken(
+        a_refused_write_taken_for_done, frozenset({"left before it was committed"}), "redis full"
+    ),
+    "intake that learns late that nothing is kept": Broken(
+        intake_that_learns_late_that_nothing_is_kept,
+        frozenset({"written again and again"}),
+        "redis full",
+    ),
+    "another source topic is not recognised": Broken(
+        another_log_is_not_recognised, frozenset({"lost on the way in"}), "source anew"
+    ),
+    "another log is not recognised": Broken(
+        another_log_is_not_recognised, frozenset({"went on in another log"}), "log anew"
+    ),
+    "a hole in a source topic is stepped over": Broken(
+        a_hole_is_stepped_over, frozenset({"skipped silently"}), "source cut"
+    ),
+    "a hole in the log is stepped over": Broken(
+        a_hole_is_stepped_over, frozenset({"skipped silently"}), "log cut"
+    ),
+    "what looks repeated is left out": Broken(
+        what_looks_repeated_is_left_out, frozenset({"lost on the way in"}), "reset forgotten"
     ),
 }
 

@@ -15,6 +15,13 @@ Value: TypeAlias = "bytes | dict[bytes, bytes] | dict[bytes, int] | Stream"
 Argument = bytes | str | int
 
 
+class OutOfMemory(Exception):
+    """What Redis answers to a write at maxmemory under noeviction."""
+
+    def __init__(self) -> None:
+        super().__init__("OOM command not allowed when used memory > 'maxmemory'.")
+
+
 class Stream:
     """A stream: entries and the last id it ever gave."""
 
@@ -43,6 +50,10 @@ class Database:
         self.undo: list[tuple[int, bytes, Any]] = []
         self.furthest: dict[bytes, int] = {}  # where each partition ever stood
         self.compare = True  # whether commit checks token and offset; a mutant turns it off
+        self.full = False
+        # What stood in the head before a commit, and what it became: called after each.
+        self.on_commit: Callable[[bytes, dict[bytes, bytes], dict[bytes, bytes]], None]
+        self.on_commit = lambda *_: None
         self.scripts: dict[str, Callable[..., Any]] = {
             "acquire": self._acquire,
             "commit": self._commit,
@@ -69,6 +80,21 @@ class Database:
             gone += 1
         return gone
 
+    def unlink(self, prefix: bytes) -> None:
+        """Take away all keys that begin so, as an operator does."""
+        for key in [key for key in self.keys if key.startswith(prefix)]:
+            self.write(key, None)
+        for key in [key for key in self.furthest if key.startswith(prefix)]:
+            del self.furthest[key]
+
+    def room(self) -> None:
+        """Refuse, as a full server does, a command that may need memory.
+
+        Within a script only before its first write: what has begun is finished.
+        """
+        if self.full:
+            raise OutOfMemory
+
     def hash(self, key: bytes) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = self.keys.get(key, {})
         return found
@@ -84,6 +110,7 @@ class Database:
         return self.keys.get(_b(key))
 
     def do_mset(self, *pairs: Argument) -> Any:
+        self.room()
         for at in range(0, len(pairs), 2):
             self.write(_b(pairs[at]), _b(pairs[at + 1]))
         return b"OK"
@@ -93,6 +120,7 @@ class Database:
         return int(int(self.keys.get(_b(key), b"0")) > self.clock())
 
     def do_incr(self, key: Argument) -> int:
+        self.room()
         value = int(self.keys.get(_b(key), b"0")) + 1
         self.write(_b(key), _b(value))
         return value
@@ -108,10 +136,16 @@ class Database:
         return dict(self.hash(_b(key)))
 
     def do_hset(self, key: Argument, *pairs: Argument) -> int:
+        self.room()
         there = dict(self.hash(_b(key)))
         there.update((_b(pairs[at]), _b(pairs[at + 1])) for at in range(0, len(pairs), 2))
         self.write(_b(key), there)
         return len(pairs) // 2
+
+    def do_del(self, key: Argument) -> int:
+        there = _b(key) in self.keys
+        self.write(_b(key), None)
+        return int(there)
 
     def do_hdel(self, key: Argument, field: Argument) -> int:
         there = dict(self.hash(_b(key)))
@@ -145,12 +179,14 @@ class Database:
             return [b"FENCED"]
         if version is not None and int(version) > int(args[1]):
             return [b"NEWER", version]
+        self.room()
         self.write(keys[0], {**at, b"token": _b(args[0])})
         fields = [b"o", b"crc", b"now", b"positions", b"settings", b"v"]
         stream = self.keys.get(keys[1], Stream())
         return [b"OK", [at.get(field) for field in fields], list(stream.entries)]
 
     def _claim(self, keys: Sequence[bytes], args: Sequence[Argument]) -> int:
+        self.room()
         now = self.clock()
         claimed = self.keys.get(keys[0])
         if claimed is not None and int(claimed) > now:
@@ -169,6 +205,8 @@ class Database:
                 return b"STALE"
             if b"o" not in at and args[14] != 1:
                 return b"STALE"
+        if args[9] or args[8] == "":  # what comes first is no XTRIM, which needs no memory
+            self.room()
         nq, nset, ndel, nadd, nrem = (int(count) for count in args[9:14])
         a = 15
         stream: Stream = self.keys.get(outbox, Stream())
@@ -197,6 +235,7 @@ class Database:
         head = dict(zip(names, map(_b, args[2:8]), strict=True))
         self.write(meta, {**at, **head})
         self.furthest[meta] = max(self.furthest.get(meta, 0), int(args[2]))
+        self.on_commit(meta, at, head)
         return b"OK"
 
     def _sleep_and_wake(
@@ -230,15 +269,15 @@ class ModelConnection(RedisConnection):
         return await self._ask(lambda: work(keys, given))
 
     async def _ask(self, work: Callable[[], Any]) -> Any:
-        if self._server is None:
-            return work()
         try:
-            return await self._server.ask(work)
+            return work() if self._server is None else await self._server.ask(work)
         except Lost as away:
             raise Unavailable(f"Redis does not answer: {away}") from away
+        except OutOfMemory as full:
+            raise Unavailable(f"Redis refuses to work: {full}") from full
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
-__all__ = ["Database", "ModelConnection", "Stream"]
+__all__ = ["Database", "ModelConnection", "OutOfMemory", "Stream"]

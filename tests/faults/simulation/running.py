@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.faults.simulation.checks import Verdict, check
 from tests.faults.simulation.mutants import MUTANTS
-from tests.faults.simulation.shop import Plan, Shop, plan_of
+from tests.faults.simulation.shop import Plan, Shop, harmed, plan_of
 
 _REGRESSIONS: Final = Path(__file__).with_name("regressions.txt")
 
@@ -21,11 +21,12 @@ _POINT: Final = 1_000
 
 @dataclass
 class Total:
-    """Counts over many runs, and what was wrong with which seed; ``cpu`` in seconds."""
+    """Counts over many runs, and what was wrong with which seed; ``cpu``, ``wall`` in seconds."""
 
     counts: Counter[str] = field(default_factory=Counter)
     wrong: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     cpu: float = 0.0
+    wall: float = 0.0
 
     def add(self, name: str, shop: Shop, verdict: Verdict) -> None:
         """Add one run."""
@@ -47,12 +48,17 @@ def one(plan: Plan, mutant: str | None = None) -> tuple[Shop, Verdict]:
     return shop, check(shop)
 
 
-def many(seeds: range | list[int], mutant: str | None = None) -> Total:
-    """Run seeds."""
-    total, began = Total(), time.process_time()
+def many(
+    seeds: range | list[int], mutant: str | None = None, harms: Sequence[str] = ("",)
+) -> Total:
+    """Run seeds, each with one harm after the other of ``harms``; '' = none."""
+    total, began, since = Total(), time.process_time(), time.monotonic()
     for seed in seeds:
-        total.add(f"--from {seed} --seeds 1", *one(plan_of(seed), mutant))
-    total.cpu = time.process_time() - began
+        harm = harms[seed % len(harms)]
+        told = f' --harm "{harm}"' if harm else ""
+        plan = harmed(seed, harm) if harm else plan_of(seed)
+        total.add(f"--from {seed} --seeds 1{told}", *one(plan, mutant))
+    total.cpu, total.wall = time.process_time() - began, time.monotonic() - since
     return total
 
 
@@ -61,8 +67,13 @@ def catch(mutant: str, seeds: range) -> tuple[str, list[tuple[str, str]]] | None
 
     Crash points of the small shop are tried between the seeds: some windows are a few turns wide.
     """
-    wanted = MUTANTS[mutant].kinds
+    wanted, harm = MUTANTS[mutant].kinds, MUTANTS[mutant].harm
     for seed in seeds:
+        if harm:
+            name, plan = f'--from {seed} --seeds 1 --harm "{harm}"', harmed(seed, harm)
+            if found := [each for each in one(plan, mutant)[1].wrong if each[0] in wanted]:
+                return name, found
+            continue
         at = _POINT + 7 * seed
         tried = {
             f"--from {seed} --seeds 1": plan_of(seed),
@@ -106,19 +117,20 @@ def turns_of_the_first() -> int:
 
 def crash_points(crash: str, first: int, last: int, step: int = 1) -> Total:
     """Crash at every ``step``-th turn from ``first`` on."""
-    total, began = Total(), time.process_time()
+    total, began, since = Total(), time.process_time(), time.monotonic()
     for at in range(first, last, step):
         total.add(f"--{crash} {at}", *one(small(crash, at)))
-    total.cpu = time.process_time() - began
+    total.cpu, total.wall = time.process_time() - began, time.monotonic() - since
     return total
 
 
-def regressions() -> Iterator[tuple[int, str]]:
-    """Yield seeds that once failed, and what they showed."""
+def regressions() -> Iterator[tuple[int, str, str]]:
+    """Yield seeds that once failed, under which harm, and what they showed."""
     for line in _REGRESSIONS.read_text().splitlines():
         seed, _, told = line.partition(" ")
-        if seed and seed != "#":
-            yield int(seed), told
+        number, _, harm = seed.partition("+")
+        if number and number != "#":
+            yield int(number), harm.replace("_", " "), told
 
 
 __all__ = [

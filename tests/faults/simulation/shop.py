@@ -5,7 +5,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
@@ -52,6 +52,7 @@ RAW: Final = "events.raw"
 FEEDBACK: Final = "feedback"
 EVENTS: Final = "events"
 CARRIED: Final = ("push", "email")
+OUTPUTS: Final = ("decisions", "actions.push", "actions.email", "actions.sms")
 _FILE: Final = "c" * 64
 _OTHER: Final = "d" * 64
 
@@ -63,6 +64,22 @@ class Sent(NamedTuple):
     partition: int
     offset: int
     user: str
+    message: str
+
+
+@dataclass
+class Rebirth:
+    """A partition of ``events`` whose keys were emptied; what was to come of the log before.
+
+    ``stood``: the offset in the store, ``furthest``: the furthest it ever had. ``forgotten``: what
+    waited in the outbox, topic and position.
+    """
+
+    at: int
+    begin: int
+    stood: int
+    furthest: int
+    forgotten: set[tuple[str, bytes]] = field(default_factory=set)
 
 
 class Carried(NamedTuple):
@@ -98,6 +115,7 @@ class Plan:
     # One fault and no other, at the end of so many turns of the first worker.
     crash_at: int = 0
     crash: str = "kill"
+    harm: str = ""  # one of harms.HARMS; '' = nothing that an operator must mend
 
 
 def plan_of(seed: int) -> Plan:
@@ -121,6 +139,12 @@ def plan_of(seed: int) -> Plan:
         stamped=random.random() < 0.7,
         session=random.choice((4_000, 9_000)),
     )
+
+
+def harmed(seed: int, harm: str) -> Plan:
+    """Draw the shape of a shop that suffers harm."""
+    plan = plan_of(seed)
+    return replace(plan, harm=harm, seconds=max(plan.seconds, 6.0))
 
 
 def policy(*, patient: bool = False) -> Policy:
@@ -257,7 +281,9 @@ class Worker:
         return self.process is not None and not self.process.dead
 
     def start(self) -> None:
-        """Start a process, whatever became of the one before."""
+        """Start a process, whatever became of the one before; not while the shop is shut."""
+        if self.shop.shut:
+            return
         self.process = Process(self.name)
         self.sources, self.services = {}, []
         self.shop.owners[self.process] = self
@@ -334,6 +360,8 @@ class Worker:
             prefix="",
             watch=watch,
             chunk=shop.plan.chunk,
+            sources=frozenset(parsers),
+            generation=self.lanes.generation,
         )
         deciders = self._source("decide", [EVENTS], lambda at: decide.DecideLane(at, deciding))
         self.services.append(self._ticker(deciders))
@@ -422,6 +450,21 @@ class Shop:
     over: bool = False
     unwell: bool = False
     turns: int = 0
+    # Of harm, see harms.py. ``shut``: nobody starts a worker. ``life``: how often the source topic
+    # was made anew. ``told``: what halted lanes said; ``must_say``: words that must be in it.
+    shut: bool = False
+    life: int = 0
+    resets: int = 0
+    most: int = 0  # so many records are written into a source made anew before it is reset
+    told: set[str] = field(default_factory=set)
+    must_say: set[str] = field(default_factory=set)
+    destroyed: list[Any] = field(default_factory=list)
+    former: dict[int, list[ConsumerRecord]] = field(default_factory=dict)
+    elsewhere: list[str] = field(default_factory=list)
+    rebirths: dict[int, Rebirth] = field(default_factory=dict)
+    anew_from: int = 0  # so many messages were carried before the log was begun anew
+    full_from: dict[int, int] = field(default_factory=dict)
+    full_to: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         plan = self.plan
@@ -442,10 +485,13 @@ class Shop:
         self.owners: dict[Process, Worker] = {}
         self.workers = [Worker(self, f"w{number}") for number in range(plan.workers)]
         self.zombies: list[Process] = []
+        self.struck: asyncio.Task[None] | None = None
         self.on_crash_point: Callable[[Worker], None] | None = None
         self.broker.batch, self.broker.most = plan.batch, plan.fetch
         self._topics()
         self.broker.on_append = self._left
+        if plan.harm == "log anew":
+            self.database.on_commit = self._went_on
 
     def _left(self, topic: str, partition: int, record: Append) -> None:
         """Note what leaves before any commit has consumed its cause."""
@@ -455,6 +501,53 @@ class Shop:
         cause = int(at.partition(b".")[0])
         if self.database.furthest.get(b"rk:{%d}:m" % partition, 0) <= cause:
             self.too_soon.append(f"{topic}/{partition} was given {at.decode()}")
+
+    def _went_on(self, meta: bytes, before: dict[bytes, bytes], after: dict[bytes, bytes]) -> None:
+        """Note a commit that goes on in a log that is not the one its head was folded from.
+
+        What was read before the log was deleted may still be committed.
+        """
+        partition = int(meta.split(b"{")[1].split(b"}")[0])
+        place = self.broker.topics.get(EVENTS, [])[partition:][:1]
+        offset, crc = int(before.get(b"o", b"0")), before.get(b"crc", b"0")
+        if not place or not offset or crc == b"0":
+            return
+        if _crc_at(place[0].whole, offset) == crc:
+            return
+        former, now = self.former.get(partition, []), int(after[b"o"])
+        if _crc_at(former, now) != after[b"crc"]:
+            self.elsewhere.append(f"{EVENTS}/{partition} went on at {offset} to {now}")
+
+    def close(self) -> None:
+        """Stop every worker there is; none is started before :meth:`open`."""
+        self.shut = True
+        for worker in self.workers:
+            worker.kill()
+        for zombie in self.zombies:
+            self.loop.kill(zombie)
+
+    def open(self) -> None:
+        """Start the workers again."""
+        self.shut = False
+        for worker in self.workers:
+            worker.again()
+
+    def reborn(self, partition: int) -> None:
+        """Note what is forgotten with the keys of a partition, before they are emptied."""
+        at, meta = self.broker.at(EVENTS, partition), b"rk:{%d}:m" % partition
+        stood = int(self.meta(partition).get(b"o", b"0"))
+        known = self.rebirths.setdefault(
+            partition,
+            Rebirth(self.clock(), at.begin, stood, self.database.furthest.get(meta, 0)),
+        )
+        stream = self.database.keys.get(b"rk:{%d}:q" % partition)
+        for name, fields in stream.entries if stream is not None else ():
+            known.forgotten.add((fields[1].decode(), name))
+
+    def begin_anew(self) -> None:
+        """Forget what came of the former log."""
+        self.anew_from = len(self.carried)
+        self.too_soon.clear()
 
     def _topics(self) -> None:
         plan, broker = self.plan, self.broker
@@ -471,8 +564,10 @@ class Shop:
         """Return the time of the shop, ms."""
         return START + int(self.loop.time() * 1000)
 
-    def settings(self, campaigns: str) -> None:
+    def settings(self, campaigns: str = _FILE) -> None:
         """Put a campaigns file in force, in every partition."""
+        if EVENTS not in self.broker.topics:
+            return
         record = codec.write(SettingsRecord(campaigns=campaigns, origin="test"))
         for partition in range(self.plan.partitions):
             self.broker.append(EVENTS, partition, [(None, record, ())])
@@ -512,9 +607,14 @@ class Shop:
 
     def _publish(self, user: str, body: dict[str, Any]) -> None:
         partition = partition_of(user.encode(), self.plan.raw_partitions)
+        if RAW not in self.broker.topics:
+            return  # not acknowledged
+        waits = self.most and self.life and not self.resets
+        if waits and self.broker.at(RAW, partition).end >= self.most:
+            return  # nor said
         value = json.dumps(body | {"userId": user}).encode()
         offset = self.broker.append(RAW, partition, [(user.encode(), value, ())])
-        self.sent.append(Sent(self.clock(), partition, offset, user))
+        self.sent.append(Sent(self.clock(), partition, offset, user, body["messageId"]))
 
     async def _shoppers(self) -> None:
         plan, random = self.plan, self.random
@@ -564,12 +664,26 @@ class Shop:
             self.workers[0].countdown = self.plan.crash_at
             self.on_crash_point = chaos.crash
         shopping = asyncio.ensure_future(self._shoppers())
+        looked_after = self._harm()
         await asyncio.sleep(self.random.random())
         await chaos.rage(shopping)
         await shopping
         chaos.heal()
         await self._drain()
         self.over = True
+        if self.struck is not None and self.struck.done():
+            self.struck.result()
+        for each in looked_after:
+            each.cancel()
+
+    def _harm(self) -> "list[asyncio.Task[None]]":
+        """Let the plan's harm strike, and somebody look after the shop."""
+        from tests.faults.simulation.harms import Harm, Operator  # noqa: PLC0415 - as above
+
+        if not self.plan.harm:
+            return []
+        self.struck = asyncio.ensure_future(Harm(self, self.plan.harm).strike())
+        return [self.struck, asyncio.ensure_future(Operator(self).watch())]
 
     async def _drain(self) -> None:
         """Wait until everything that was said has been worked off."""
@@ -585,6 +699,8 @@ class Shop:
 
     def missing(self) -> str:
         """Return what is not worked off yet; '' = nothing."""
+        if self.struck is not None and not self.struck.done():
+            return f"the harm is not over: {self.plan.harm}"
         if told := [h for w in self.workers for h in halted(w.sources.values())]:
             return f"halted: {told[0]}"
         if at := self._not_at_the_end("intake", [RAW, FEEDBACK]):
@@ -626,8 +742,29 @@ class Shop:
         return [record for place in self.broker.topics[topic] for record in place.records]
 
 
+def _crc_at(records: Sequence[ConsumerRecord], offset: int) -> bytes:
+    """Return the crc of the record before an offset, as a head keeps it; nothing where none is."""
+    if not 0 < offset <= len(records):
+        return b""
+    before = records[offset - 1]
+    return b"%d" % codec.crc(before.key, before.value, before.timestamp)
+
+
 def _track(event: str, properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "track", "event": event, "properties": properties}
 
 
-__all__ = ["CARRIED", "EVENTS", "FEEDBACK", "RAW", "Carried", "Plan", "Sent", "Shop", "plan_of"]
+__all__ = [
+    "CARRIED",
+    "EVENTS",
+    "FEEDBACK",
+    "OUTPUTS",
+    "RAW",
+    "Carried",
+    "Plan",
+    "Rebirth",
+    "Sent",
+    "Shop",
+    "harmed",
+    "plan_of",
+]
