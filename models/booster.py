@@ -5,6 +5,7 @@ default of all threads costs 9 ms at p99. Both give the same bits.
 """
 
 import ctypes
+import re
 from pathlib import Path
 from typing import Final, Protocol, cast
 from weakref import finalize
@@ -16,6 +17,8 @@ import numpy as np
 _RAW_SCORE: Final = 1  # C_API_PREDICT_RAW_SCORE
 _FLOAT64: Final = 1  # C_API_DTYPE_FLOAT64
 _ALL_ITERATIONS: Final = -1
+# Arrays of a tree by what they count; one of a single leaf has no splits.
+_OF_SPLITS: Final = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 # Threads are fixed when the fast path is prepared, not per call.
 _PARAMETERS: Final = b"num_threads=1"
 
@@ -37,6 +40,7 @@ def load(model: str, features: int) -> Row:
 
     Raises BoosterError.
     """
+    _check_trees(model.encode())
     library = _library()
     return SlowRow(model, features) if library is None else FastRow(library, model, features)
 
@@ -126,6 +130,38 @@ class SlowRow:
         # num_threads=1 always: a worker has one thread, and OpenMP's default costs 9 ms at p99.
         scores = np.asarray(self._booster.predict(row, raw_score=True, num_threads=1))
         return float(scores[0])
+
+
+def _check_trees(model: bytes) -> None:
+    """Refuse a text whose trees do not stand where its head says, or are not whole.
+
+    LightGBM reads trees in threads of its own and aborts the process over what is wrong in one: a
+    text cut in half, or with other line ends, would end every worker that meets it in the log.
+    """
+    begin = model.find(b"\nTree=") + 1
+    sizes = re.search(rb"(?m)^tree_sizes=([\d ]*)$", model[:begin])
+    if sizes is None:
+        raise BoosterError("the text of the model does not say how long its trees are")
+    for number, size in enumerate(map(int, sizes[1].split())):
+        tree = model[begin : begin + size]
+        if len(tree) != size or not tree.startswith(b"Tree=%d\n" % number) or not _whole(tree):
+            raise BoosterError(f"tree {number} of the text of the model is damaged")
+        begin += size
+
+
+def _whole(tree: bytes) -> bool:
+    """Return whether a tree has its arrays, each as long as it must be, of numbers."""
+    told = dict(line.split(b"=", 1) for line in tree.splitlines() if b"=" in line)
+    try:
+        leaves = int(told[b"num_leaves"])
+        arrays = {"leaf_value": leaves}
+        arrays |= dict.fromkeys(_OF_SPLITS, leaves - 1) if leaves > 1 else {}
+        return all(
+            len([float(one) for one in told[name.encode()].split()]) == length
+            for name, length in arrays.items()
+        )
+    except (KeyError, ValueError):
+        return False
 
 
 def _check_width(width: int, features: int) -> None:

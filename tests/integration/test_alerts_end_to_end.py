@@ -33,7 +33,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 _EVENTS = 4_000
 # What the product promises from a violation to a person.
 _PROMISED = 30.0
-_SHORTENED = dict.fromkeys(("CapViolation", "ActionsUndecided"), (("[10m]", "[20s]"),))
+_SHORTENED = dict.fromkeys(
+    ("CapViolation", "ActionsUndecided"), (("[10m]", "[20s]"), ("< 600", "< 20"))
+)
 _WHERE = {
     "CapViolation": "oncall",
     "ActionsUndecided": "oncall",

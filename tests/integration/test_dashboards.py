@@ -24,7 +24,6 @@ QUIET = {
     "Seen and expected": "a figure is expected once 150 windows were seen",
     "Score": "a figure is scored once 150 windows were seen",
     "Trained": "no model is in force",
-    "Memory of the server": "redis_exporter is not among the tests' servers",
     "Lift, 7 days": "both groups need somebody who was spoken to",
     "Predicted over observed, 7 days": "no prediction has matured within a minute",
     "Drift of features": "the baseline takes a week",

@@ -120,7 +120,8 @@ def tool(name: str) -> str:
     """Return the path of a tool of Debian's, or skip the test that needs it."""
     found = shutil.which(name)
     if found is None:
-        package = "prometheus-alertmanager" if "am" in name or "alert" in name else "prometheus"
+        packages = {"amtool": "prometheus-alertmanager", "promtool": "prometheus"}
+        package = packages.get(name, name)
         pytest.skip(f"no {name}: apt-get install {package}")
     return found
 

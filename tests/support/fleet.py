@@ -80,6 +80,7 @@ class Fleet:
 
     words: Words = field(default_factory=Words)
     silent: set[str] = field(default_factory=set)
+    sold_out: list[str] = field(default_factory=list)
     violations: int = 0
     simulated_from: int | None = None
     started_at: int = 0
@@ -292,6 +293,28 @@ class Fleet:
                         value=8100.0, stock=4,
                     )
                 ]
+            ),
+            stock=told.Stock(
+                products=420,
+                states={
+                    "low": 3, "in_stock": 400, "sold_out": 12, "unknown": 4, "unreadable": 1,
+                },
+                best={
+                    "low": 1, "in_stock": 19 - len(self.sold_out),
+                    "sold_out": len(self.sold_out), "unknown": 0, "unreadable": 0,
+                },
+                best_sold_out=self.sold_out,
+                rows=[
+                    told.StockRow(
+                        product_id="p18", name=self.words.product, stock=0, per_day=9.5, days=0.0,
+                    ),
+                    told.StockRow(
+                        product_id="p17", name=self.words.product, stock=4, per_day=13.0,
+                        days=0.308,
+                    ),
+                ],
+                low_days=3.0,
+                best_sellers=20,
             ),
             controls=[
                 told.ControlRow(

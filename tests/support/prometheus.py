@@ -1,10 +1,12 @@
-"""A real Prometheus, a real Alertmanager and who receives their alerts, with the files of ops/.
+"""A real Prometheus with what it scrapes and tells: redis_exporter, Alertmanager, and receivers.
 
-What ships is what runs; only addresses are changed, and on request the windows of named rules,
-where a test cannot wait for them.
+The files of ops/ are what runs; only addresses are changed, and on request the windows of named
+rules, where a test cannot wait for them.
 """
 
 import json
+import os
+import signal
 import tempfile
 import threading
 import time
@@ -42,19 +44,21 @@ class Told:
 class Webhooks:
     """Where all receivers of Alertmanager point to; keeps every alert that came, in order.
 
-    ``heard`` is called with each of them, in a thread of the server.
+    ``heard`` is called with each of them, in a thread of the server. ``answers``: the status that
+    each notification is answered with; it may be set at any time.
     """
 
     def __init__(self, heard: Callable[[Told], None] = lambda _: None) -> None:
         self.told: list[Told] = []
+        self.answers = 200
         self._heard = heard
-        keep = self._keep
+        keep, receiver = self._keep, self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 keep(self.path, body)
-                self.send_response(200)
+                self.send_response(receiver.answers)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
@@ -133,9 +137,14 @@ class _Program:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.stop()
+        self._directory.cleanup()
+
+    def stop(self) -> None:
+        """End it before its time."""
         if self._server:
             self._server.stop()
-        self._directory.cleanup()
+            self._server = None
 
 
 class Alertmanager(_Program):
@@ -163,13 +172,28 @@ class Alertmanager(_Program):
         ]
 
 
+class RedisExporter(_Program):
+    """Serves the figures of one Redis server, found at ``redis`` (a URL)."""
+
+    name, binary = "redis_exporter", "prometheus-redis-exporter"
+
+    def __init__(self, redis: str) -> None:
+        super().__init__()
+        self._redis = redis
+
+    def options(self) -> list[str]:
+        # as in docker-compose.yml: shorter than a scrape may take, which is a second at the least
+        return [f"--redis.addr={self._redis}", "--connection-timeout=500ms"]
+
+
 class Prometheus(_Program):
     """The shipped configuration and rules, told of one Alertmanager.
 
     ``targets``: the folder that file_sd reads. ``shortened``: name of an alert or of a recorded
     series -> what in its expression is replaced by what, for windows and ages longer than a test
     may wait. ``interval``: of every group of rules. ``hurried``: scrapes once a second, judges as
-    often, and no alert waits: its ``for`` is cut to a second.
+    often, and no alert waits: its ``for`` is cut to a second. ``redis``: the address of a
+    redis_exporter; without one its job is left out.
     """
 
     name, binary = "Prometheus", "prometheus"
@@ -182,8 +206,10 @@ class Prometheus(_Program):
         interval: str = "",
         *,
         hurried: bool = False,
+        redis: str = "",
     ) -> None:
         super().__init__()
+        self._redis = redis
         self._interval = _SECOND if hurried else interval
         self._hurried = hurried
         self._targets, self._alertmanager = targets, alertmanager
@@ -199,6 +225,13 @@ class Prometheus(_Program):
             "--rules.alert.resend-delay=5s",
             "--log.level=warn",
         ]
+
+    def add_rules(self, name: str, groups: Sequence[Mapping[str, Any]]) -> None:
+        """Put one more file of rules beside those that ship, and have it read."""
+        text = yaml.safe_dump({"groups": [dict(group) for group in groups]}, sort_keys=False)
+        (self.folder / "rules" / f"{name}.yml").write_text(text, "utf-8")
+        assert self._server, "it runs"
+        os.kill(self._server.pid, signal.SIGHUP)
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """Return the result of an instant query."""
@@ -221,13 +254,17 @@ class Prometheus(_Program):
         for job in config["scrape_configs"]:
             if job["job_name"] == "rekindle":
                 job["file_sd_configs"][0]["files"] = [f"{self._targets}/*.json"]
-            addresses = {"prometheus": self.address, "alertmanager": self._alertmanager}
+            addresses = {
+                "prometheus": self.address,
+                "alertmanager": self._alertmanager,
+                "redis": self._redis,
+            }
             if job["job_name"] in addresses:
                 job["static_configs"] = [{"targets": [addresses[job["job_name"]]]}]
-        # nobody serves the figures of a Redis server here
-        config["scrape_configs"] = [
-            job for job in config["scrape_configs"] if job["job_name"] != "redis"
-        ]
+        if not self._redis:
+            config["scrape_configs"] = [
+                job for job in config["scrape_configs"] if job["job_name"] != "redis"
+            ]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config, sort_keys=False))
 
     def _rules(self, path: Path) -> str:

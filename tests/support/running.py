@@ -73,8 +73,8 @@ class Shop:
             )
         )
 
-    def publish(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> None:
-        """Append raw records, keyed as every producer does."""
+    def publish(self, topic: str, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Append raw records, keyed as every producer does; None takes back what a key said."""
 
         async def write() -> None:
             producer = Producer(self.deployment.kafka)
@@ -118,7 +118,7 @@ class Shop:
 
     def read(self, topic: str) -> list[ConsumerRecord]:
         """Return all that a topic holds now, partition by partition in order."""
-        count = 1 if topic in ("dead-letters", "artefacts", "anomalies") else self.partitions
+        count = 1 if topic in _ONE else self.partitions
         return asyncio.run(_read(self.deployment.kafka, self.prefix + topic, count))
 
     def ends(self, topic: str) -> list[int]:
@@ -279,6 +279,8 @@ def shipped(*, live: bool = True, replace: Mapping[str, str] | None = None) -> s
 
 
 _CHANNELS = ("PUSH", "SMS", "EMAIL")
+# Topics of one partition.
+_ONE = ("dead-letters", "artefacts", "anomalies", "products")
 
 
 def _empty(partitions: int) -> dict[int, list[Record]]:

@@ -2,9 +2,18 @@
 
 from typing import Final
 
-from tests.faults.alerts import audit, business, delivery, model, pipeline, platform, slo
+from tests.faults.alerts import (
+    audit,
+    business,
+    delivery,
+    escalation,
+    model,
+    pipeline,
+    platform,
+    slo,
+)
 from tests.faults.alerts.trial import Fault
 
-GROUPS: Final = (audit, business, delivery, model, pipeline, platform, slo)
+GROUPS: Final = (audit, business, delivery, escalation, model, pipeline, platform, slo)
 
 FAULTS: Final[tuple[Fault, ...]] = tuple(fault for group in GROUPS for fault in group.FAULTS)

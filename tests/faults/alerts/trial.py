@@ -9,7 +9,7 @@ that the shipped waits are right is for promtool (tests/alerts).
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
@@ -27,7 +27,8 @@ class Fault:
     ``name``: words with dashes. ``says``: what was broken, as half a sentence in the past tense,
     for the index of the runbooks. ``breaks``: breaks it on entry and mends on exit. ``shortened``:
     windows and ages that no trial can wait for, rule by rule. ``within``: seconds until all must
-    fire. ``shoppers``: whether people shop meanwhile. The rest is given to SetUp.
+    fire. ``shoppers``: whether people shop meanwhile. ``given``: what must be so before it is
+    broken, beside quiet. The rest is given to SetUp.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Fault:
     shoppers: bool = True
     environ: Mapping[str, str] = field(default_factory=dict)
     replace: Mapping[str, str] = field(default_factory=dict)
+    carried: bool = False
+    people: int = 30
+    prepares: Callable[[SetUp], None] = lambda _: None
+    of_worker: Mapping[str, str] = field(default_factory=dict)
+    observe: Sequence[str] = ()
+    given: Callable[[SetUp], object] = lambda _: True
 
 
 def tried(fault: Fault) -> dict[str, float]:
@@ -47,14 +54,23 @@ def tried(fault: Fault) -> dict[str, float]:
     Raises AssertionError where an alert fires before anything is broken, or not in time.
     """
     world = SetUp(
-        hurried=True, shortened=fault.shortened, environ=fault.environ, replace=fault.replace
+        hurried=True,
+        shortened=fault.shortened,
+        environ=fault.environ,
+        replace=fault.replace,
+        carried=fault.carried,
+        people=fault.people,
+        prepares=fault.prepares,
+        of_worker=fault.of_worker,
+        observe=fault.observe,
     )
     with world, _shoppers(world, fault.shoppers):
         wait_until(lambda: _all_scraped(world), "everything is scraped", 60)
-        # while processes start, some alert or other is right to fire
+        # while processes start, some alert or other is right to fire; figures begin with a minute
         wait_until(
-            lambda: not firing(world) & set(fault.fires), "all is quiet before the fault", 60
+            lambda: not firing(world) & set(fault.fires), "all is quiet before the fault", 90
         )
+        wait_until(lambda: fault.given(world), "what is given before the fault", 180)
         began = time.monotonic()
         with fault.breaks(world):
             return dict(_heard(world, fault, began))

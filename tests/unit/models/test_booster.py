@@ -1,6 +1,7 @@
 """One row through a model: the fast path gives Booster.predict's bits, and guards its pointer."""
 
 import gc
+from collections.abc import Callable
 
 import lightgbm
 import numpy as np
@@ -66,6 +67,24 @@ def test_a_text_that_is_no_model_says_what_lightgbm_says() -> None:
         load("this is no model", len(NAMES))
     with pytest.raises(BoosterError, match=r"[Mm]odel"):
         SlowRow("this is no model", len(NAMES))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda text: text[: len(text) // 2], id="cut in half"),
+        pytest.param(lambda text: text.replace("\n", "\r\n"), id="other line ends"),
+        pytest.param(lambda text: text.replace("leaf_value=", "leaf_value=0", 1), id="a sign more"),
+        pytest.param(lambda text: text.replace("leaf_value=", "xeaf_value=", 1), id="no leaves"),
+        pytest.param(lambda text: text.replace("threshold=", "threshold=x", 1)[:-1], id="a word"),
+    ],
+)
+def test_a_damaged_text_is_an_error_and_not_the_end_of_the_process(
+    damage: Callable[[str], str], model: str
+) -> None:
+    """LightGBM calls std::terminate over each of these."""
+    with pytest.raises(BoosterError, match="text of the model"):
+        load(damage(model), len(NAMES))
 
 
 def test_without_the_symbols_booster_predict_answers(

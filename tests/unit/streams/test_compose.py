@@ -11,6 +11,7 @@ import yaml
 
 from streams.cli import main
 from streams.settings import SETTINGS
+from tests.support.alerts import PROMETHEUS, durations
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = ROOT / "tests/support/schemas/compose-spec.json"
@@ -97,3 +98,10 @@ def test_nothing_listens_to_the_world(file: dict[str, Any]) -> None:
     for name, service in file["services"].items():
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), f"{name}: {port}"
+
+
+def test_a_redis_that_hangs_is_told_of_before_the_scrape_gives_up() -> None:
+    exporter = _read(FILES[0])["services"]["redis-exporter"]["environment"]
+    waits = durations(exporter["REDIS_EXPORTER_CONNECTION_TIMEOUT"])
+    scrape = yaml.safe_load(PROMETHEUS.read_text("utf-8"))["global"]["scrape_timeout"]
+    assert 0 < waits < durations(scrape)
