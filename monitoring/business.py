@@ -9,7 +9,7 @@ from monitoring import metrics
 from monitoring.figures.bounded import Key
 from monitoring.figures.counts import Counts
 from monitoring.figures.seen import STEPS
-from monitoring.figures.told import Series
+from monitoring.figures.told import Series, Stock
 from monitoring.instruments import (
     Bounded,
     Closed,
@@ -54,6 +54,7 @@ class ObserverRecorder:
         self._of_kpis(tuple(kpis))
         lines = counter(metrics.PRODUCT_ORDERS, self.registry)
         self._lines = Bounded(lines.labels, metrics.MAX_CATEGORIES)
+        self._products = gauge(metrics.PRODUCTS, self.registry)
         horizon = gauge(metrics.OBSERVER_HORIZON, self.registry)
         self._horizon = {topic: horizon.labels(topic) for topic in topics}
         controls = counter(metrics.CONTROLS_TOTAL, self.registry)
@@ -93,6 +94,12 @@ class ObserverRecorder:
             return Bounded(kinds_of, metrics.MAX_PROVIDERS)
 
         self._outcomes = Closed({channel: carriers(channel) for channel in self._channels})
+        hard = counter(metrics.HARD_BOUNCES, self.registry)
+
+        def bounces(channel: str) -> Bounded[Counter]:
+            return Bounded(lambda provider: hard.labels(channel, provider), metrics.MAX_PROVIDERS)
+
+        self._hard = Closed({channel: bounces(channel) for channel in self._channels})
         delay = histogram(metrics.DELIVERY_DELAY, self.registry)
         self._delay = Closed({channel: delay.labels(channel) for channel in self._channels})
         made = {
@@ -134,6 +141,17 @@ class ObserverRecorder:
         self._run = gauge(metrics.ANOMALY_RUN, self.registry)
         self._shown: dict[tuple[str, str], tuple[float | None, ...]] = {}
 
+    def meet(self, providers: Iterable[str]) -> None:
+        """Begin the series of providers at 0.
+
+        A series that begins with its first minute's count has risen by nothing for Prometheus, and
+        a whole mailing may be in that minute.
+        """
+        for provider in providers:
+            for channel in self._channels:
+                self._outcomes[channel][provider]
+                self._hard[channel][provider]
+
     # --- counting -------------------------------------------------------------------------------
 
     def count(self, counts: Counts) -> None:
@@ -155,6 +173,8 @@ class ObserverRecorder:
         elif family == "outcomes":
             channel, provider, kind = labels
             self._outcomes[channel][provider][kind].inc(amount)
+        elif family == "hard_bounced":
+            self._hard[labels[0]][labels[1]].inc(amount)
         elif family == "product_orders":
             self._lines[labels[0]].inc(amount)
         elif family in self._sums:
@@ -195,6 +215,16 @@ class ObserverRecorder:
         self._drifting = set(drift)
         for topic, at in horizon.items():
             self._horizon[topic].set(at / _SECOND)
+
+    def stock(self, told: Stock | None) -> None:
+        """Show how many products are in which state; nothing while that is not known."""
+        if told is None:
+            self._products.clear()
+            return
+        for state, count in told.states.items():
+            best = told.best.get(state, 0)
+            self._products.labels("best", state).set(best)
+            self._products.labels("other", state).set(count - best)
 
     def _show(self, place: tuple[str, str], values: tuple[float | None, ...]) -> None:
         """Set the gauges of one series; what is not known has none."""

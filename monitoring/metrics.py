@@ -92,6 +92,9 @@ VERDICTS: Final = (
     "withheld",
     "expired",
 )
+# Of a product: whether its last record can be read, tells its stock, and how much that is.
+PRODUCT_STATES: Final = ("in_stock", "low", "sold_out", "unknown", "unreadable")
+SELLERS: Final = ("best", "other")
 STEPS: Final = ("visit", "product", "cart", "checkout", "purchase")
 ARMS: Final = ("treated", "withheld")
 OUTCOMES: Final = (
@@ -255,6 +258,13 @@ HANDOVERS = Metric(
     "actions",
     "Actions taken up by the deliver agent, by what came of it; `claimed` = handed over before.",
     (CHANNEL, Label("result", (*HANDOVER_RESULTS, OTHER))),
+)
+CANCELLED = Metric(
+    "handovers_cancelled_total",
+    "counter",
+    "actions",
+    "Actions that were decided and then not handed over, by why; those that expired apart.",
+    (Label("reason", (*REASONS, OTHER)),),
 )
 EVENT_TO_ACTION = Metric(
     "event_to_action_seconds",
@@ -595,6 +605,13 @@ PRODUCT_ORDERS = Metric(
     "Order lines by category of product.",
     (Label("category", None, f"categories seen first, {MAX_CATEGORIES} and `other`"),),
 )
+PRODUCTS = Metric(
+    "products",
+    "gauge",
+    "products",
+    "Products by what the shop told last of their stock; no series while no topic tells it.",
+    (Label("seller", SELLERS), Label("state", PRODUCT_STATES)),
+)
 OUTCOMES_TOTAL = Metric(
     "outcomes_total",
     "counter",
@@ -605,6 +622,13 @@ OUTCOMES_TOTAL = Metric(
         Label("provider", None, f"providers, {MAX_PROVIDERS} and `other`"),
         Label("type", OUTCOMES),
     ),
+)
+HARD_BOUNCES = Metric(
+    "hard_bounces_total",
+    "counter",
+    "messages",
+    "Messages that bounced for good; those that may come through later are not among them.",
+    (CHANNEL, Label("provider", None, f"providers, {MAX_PROVIDERS} and `other`")),
 )
 DELIVERY_DELAY = Metric(
     "delivery_delay_seconds",
@@ -714,8 +738,9 @@ DRIFT = Metric(
     "model_feature_drift_ratio",
     "gauge",
     "PSI",
-    "How far a feature of the decisions has drifted from the first week under its schema "
-    "(population stability index: beyond 0.2 look at it).",
+    "How far a feature of the decisions has drifted from the week before the model came into "
+    "force, or the first week under its schema (population stability index: beyond 0.2 look at "
+    "it).",
     (Label("feature", None, f"features of the model, {MAX_FEATURES}"),),
 )
 PREDICTED = Metric(
@@ -749,6 +774,7 @@ WORKER: Final[tuple[Metric, ...]] = (
     LATENESS,
     ACTIONS,
     HANDOVERS,
+    CANCELLED,
     EVENT_TO_ACTION,
     CHUNK,
     COMMITS,
@@ -804,7 +830,9 @@ OBSERVER: Final[tuple[Metric, ...]] = (
     ORDER_VALUE,
     ACQUISITION_COST,
     PRODUCT_ORDERS,
+    PRODUCTS,
     OUTCOMES_TOTAL,
+    HARD_BOUNCES,
     DELIVERY_DELAY,
     UNMATCHED,
     ARM_USERS,

@@ -17,7 +17,7 @@ from engine.reasons import CAP
 from engine.report import Report
 from engine.times import SECOND
 from monitoring import instruments, metrics
-from monitoring.instruments import CONTENT_TYPE, Closed, Tally, add
+from monitoring.instruments import CONTENT_TYPE, Closed, Tally, add, counters_of
 from monitoring.metrics import OTHER, Metric
 from monitoring.partitions import Partitions
 from monitoring.timings import Timings
@@ -76,6 +76,7 @@ class Recorder:
         self._handovers = {x: handovers.labels(*x) for x in product(self._channels, results)}
         self._folded_letter = self._folds(metrics.LETTERS)
         self._folded_handover = self._folds(metrics.HANDOVERS)
+        self._cancelled = counters_of(metrics.CANCELLED, "reason", self.registry)
         self._mended = self._counter(metrics.MENDED)
         self._commits = self._counter(metrics.COMMITS)
         self._ticks = self._counter(metrics.TICKS)
@@ -258,6 +259,10 @@ class Recorder:
             at = channel if channel in self._actions else OTHER
             found = self._handovers.get((at, result)) or self._handovers[at, OTHER]
         found.inc()
+
+    def cancelled(self, reason: str) -> None:
+        """Count one action that was not handed over, by why."""
+        self._cancelled[reason].inc()
 
     def event_to_action(self, channel: str, seconds: float) -> None:
         """Note how long one action took from its due time to Kafka's acknowledgement."""

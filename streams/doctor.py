@@ -53,6 +53,7 @@ class _Doctor:
             kafka = await self._kafka()
             yield kafka
             yield await self._topics() if kafka.ok else _unseen("topics", "Kafka")
+            yield await self._products() if kafka.ok else _unseen("products", "Kafka")
             for finding in await self._kept(kafka):
                 yield finding
             redis = await self._state()
@@ -114,6 +115,26 @@ class _Doctor:
             return Finding("topics", ok=False, sentence=" ".join(problems))
         name = self._deployment.topic_prefix + topics.EVENTS
         return Finding("topics", ok=True, sentence=f"{name} has {self._partitions} partitions")
+
+    async def _products(self) -> Finding:
+        """Tell whether anybody can say what is left; nobody has to, hence it is never bad."""
+        topic = self._deployment.topic_prefix + topics.PRODUCTS
+        if self._deployment.embedded:
+            sentence = "not checked: the embedded broker makes their topic by first use"
+            return Finding("products", ok=True, sentence=sentence)
+        try:
+            counts = await topics.there(self._deployment, [topic])
+            held = 0
+            for partition in range(counts[topic]):
+                bounds = await self._reader.bounds(topic, partition)
+                held += bounds.end - bounds.begin
+        except Unavailable as away:
+            return Finding("products", ok=False, sentence=str(away))
+        if held:
+            return Finding("products", ok=True, sentence=f"{topic} is told by the shop")
+        why = "holds nothing" if counts[topic] else "is missing (rekindle topics create makes it)"
+        sentence = f"{topic} {why}, so stock is not shown and nothing that is sold out is held back"
+        return Finding("products", ok=True, sentence=sentence)
 
     async def _kept(self, kafka: Finding) -> list[Finding]:
         """Look at how long and how safely Kafka keeps the topics."""

@@ -537,7 +537,8 @@ SETTINGS: Final[tuple[Setting | ChannelSetting, ...]] = (
         "OPERATOR_TOKEN",
         "operator_token",
         "",
-        "What must be sent to act on the live page and to look up a person; not set = refused.",
+        "What must be sent to act on the live page, to look up a person and to post products; not "
+        "set = refused.",
         _optional,
         secret=True,
     ),

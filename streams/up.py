@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from engine.errors import Refused
 from streams import worker
 from streams.applying import applied_before, put_in_force
-from streams.companions import Companions
+from streams.demo.companions import Companions
 from streams.demo.embedded import FETCH_WAIT, EmbeddedBroker, EmbeddedRedis
 from streams.http.server import reserve
 from streams.log import topics
@@ -45,8 +45,7 @@ def run(campaigns: tuple[str, bytes] | None, say: Callable[[str], None]) -> None
         summary = asyncio.run(_prepare(deployment, campaigns))
         for line in _said(deployment, summary):
             say(line)
-        if deployment.clock == "live":  # in a simulation there is nothing of the wall to observe
-            servers.enter_context(Companions(ours, deployment.worker_id))
+        servers.enter_context(Companions(ours, deployment.worker_id))
         worker.run(deployment, beside=[Telling(deployment, say)])
 
 

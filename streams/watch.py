@@ -110,6 +110,10 @@ class Watch(faust.Service):
         """Count one action that deliver took up."""
         self.recorder.handover(channel, result)
 
+    def cancelled(self, reason: str) -> None:
+        """Count one action that was decided and not handed over, by why."""
+        self.recorder.cancelled(reason)
+
     def unavailable(self, service: str) -> None:
         """Note that a service did not answer just now."""
         now = _now()

@@ -22,17 +22,20 @@ from streams.agents import decide, deliver, intake
 from streams.artefacts import KafkaArtefacts
 from streams.delivery.clocks import Clock, TickClock, WallClock
 from streams.delivery.gateways import ConsoleGateway, Gateway, JsonlGateway, WebhookGateway
-from streams.delivery.handover import HandOvers
+from streams.delivery.handover import NOTHING_SOLD_OUT, HandOvers
 from streams.delivery.kill import KillSwitch
 from streams.http.app import NAMED, routes
 from streams.http.server import HttpServer, reserve
 from streams.live.page import LivePage
+from streams.live.token import Gate as TokenGate
 from streams.log import topics
 from streams.log.dead_letters import DeadLetters
 from streams.log.producer import Producer, Record
 from streams.log.reader import Reader
 from streams.log.source import Group, Lane, Source, end_of
 from streams.log.ticks import Gate, Ticker
+from streams.products.door import ProductRoutes
+from streams.products.sold_out import SoldOut
 from streams.settings import Deployment
 from streams.standing import held_back
 from streams.state.claims import RedisClaims
@@ -172,6 +175,8 @@ class Worker:
         )
         self.sources: dict[str, Source] = {}
         self.gateways = gateways(deployment)
+        # What is left is told of now: data that carries its own time is of another.
+        self.sold_out = SoldOut(deployment) if deployment.clock == "live" else None
         self.watch = Watch(
             [*[source.topic for source in deployment.sources], self._topic(topics.FEEDBACK)],
             topics.CHANNELS,
@@ -194,12 +199,19 @@ class Worker:
         """
         self.serve(_Shared(self))
         page = self._page()
+        products = ProductRoutes(
+            self.deployment, self.producer, TokenGate(self.deployment.operator_token, now_ms)
+        )
         for service in (self.artefacts, self.watch, *page.services):
             self.serve(service)
         self.serve(
             HttpServer(
                 address,
-                [*routes(self.publish, now_ms, notes=self.watch.door), *page.routes],
+                [
+                    *routes(self.publish, now_ms, notes=self.watch.door),
+                    *products.routes(),
+                    *page.routes,
+                ],
                 render=self.watch.recorder.render,
                 health=self.watch.health,
                 elsewhere=f"POST to {', '.join(NAMED)}; look at /live; ",
@@ -216,6 +228,8 @@ class Worker:
             if self.deployment.clock == "live":
                 self.serve(_TickerLater(self, source, list(parsers)))
         if "deliver" in self.only:
+            if self.sold_out is not None:
+                self.serve(self.sold_out)
             names = [self._topic(topics.ACTIONS + channel) for channel in self.gateways]
             source = self._source("deliver", names, self._deliver_lane())
             deliver.agent(self.app, source)
@@ -289,6 +303,8 @@ class Worker:
             prefix=self.deployment.topic_prefix,
             watch=self.watch,
             tracing=self.tracing,
+            sources=frozenset(self._parsers()),
+            generation=self.lanes.generation,
         )
         return lambda at: decide.DecideLane(at, parts)
 
@@ -302,6 +318,7 @@ class Worker:
                 clock,
                 KillSwitch(self.redis),
                 called=self.watch.recorder.timings.called,
+                sold_out=self.sold_out or NOTHING_SOLD_OUT,
             ),
             claims=RedisClaims(self.redis),
             gateways=self.gateways,
@@ -313,6 +330,7 @@ class Worker:
             commit=lambda at, offset: self.sources["deliver"].commit_now(at, offset),  # noqa: PLW0108
             watch=self.watch.handed_over,
             tracing=self.tracing,
+            cancelled=self.watch.cancelled,
         )
         return lambda at: deliver.DeliverLane(at, parts)
 

@@ -624,6 +624,34 @@ _DELIVERY: Final = Dashboard(
                     decimals=0,
                 ),
                 Panel(
+                    title="Sold out and low",
+                    asks="How many products has the shop run out of, or soon will have?",
+                    queries=[
+                        Query(
+                            "max by (seller, state) "
+                            '(rekindle_products{state=~"sold_out|low|unreadable"})',
+                            "{{seller}} sellers, {{state}}",
+                        )
+                    ],
+                    unit="short",
+                    width=8,
+                ),
+                Panel(
+                    title="Decided and not handed over, last day",
+                    asks="Why was a message stopped at the last moment?",
+                    queries=[
+                        Query(
+                            "sum by (reason) "
+                            "(increase(rekindle_handovers_cancelled_total[1d])) > 0",
+                            "{{reason}}",
+                        )
+                    ],
+                    unit="short",
+                    kind="bargauge",
+                    width=8,
+                    decimals=0,
+                ),
+                Panel(
                     title="Funnel, last hour",
                     asks="Where do people leave between a visit and an order?",
                     queries=[

@@ -1,9 +1,10 @@
-"""Whether decisions still look like those of the first week: PSI of each feature.
+"""Whether decisions still look like those a model learned from: PSI of each feature.
 
 The population stability index compares the shares of a feature's values in the bins of a baseline:
 below 0.1 nothing moved, above 0.2 look at it. A model's manifest does not hold distributions, so
-the baseline is this shop's own first week under a schema of features; until it is over, and while
-the last day has too few decisions, nothing is said.
+the baseline is the shop's own week before the model came into force, and under a new schema of
+features the first week; until it is over, and while the last day has too few decisions, nothing is
+said.
 """
 
 from bisect import bisect_right, insort
@@ -17,11 +18,11 @@ from engine.times import DAY, HOUR
 from monitoring.figures.seen import Decided
 
 MOST_FEATURES: Final = 30
-# Decisions of the first week that are remembered until it is over: a fair sample by their hash.
-_SAMPLE: Final = 1_000
 _BASELINE: Final = 7 * DAY
 # Fewer than this say nothing, neither of the baseline nor of a day.
 FEWEST: Final = 200
+# So many of each day of the last week are remembered: a fair sample by their hash.
+_SAMPLE: Final = FEWEST
 _BINS: Final = 10
 _HOURS: Final = 24
 # A bin that is empty on one side would make the index infinite.
@@ -61,11 +62,11 @@ class Bins(Struct, array_like=True):
 
 
 class Drift(Struct):
-    """Baseline and last day of the decisions that were scored under one schema."""
+    """Baseline, last week and last day of the decisions that were scored under one schema."""
 
     schema: str = ""
     began: int = 0
-    sample: list[tuple[int, list[float | None]]] = field(default_factory=list)
+    days: dict[int, list[tuple[int, list[float | None]]]] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     bins: list[Bins] = field(default_factory=list)
     hours: dict[int, list[list[int]]] = field(default_factory=dict)
@@ -77,9 +78,10 @@ class Drift(Struct):
         if seen.schema != self.schema:
             self._begin(seen)
         row = [seen.features.get(name) for name in self.names]
+        day = self.days.setdefault(seen.at // DAY, [])
+        insort(day, (seen.decision, row), key=lambda one: one[0])
+        del day[_SAMPLE:]
         if not self.bins:
-            insort(self.sample, (seen.decision, row), key=lambda one: one[0])
-            del self.sample[_SAMPLE:]
             return
         hour = seen.at // HOUR
         counts = self.hours.get(hour)
@@ -91,15 +93,28 @@ class Drift(Struct):
     def _begin(self, seen: Decided) -> None:
         self.schema, self.began = seen.schema, seen.at
         self.names = list(seen.features)[:MOST_FEATURES]
-        self.sample, self.bins, self.hours = [], [], {}
+        self.days, self.bins, self.hours = {}, [], {}
+
+    def renew(self) -> None:
+        """Hold what comes against the last week, from which a new model learned.
+
+        In the first week of a schema nothing changes: it is not over.
+        """
+        if self.bins:
+            self.bins, self.hours = self._last_week(), {}
+
+    def _last_week(self) -> list[Bins]:
+        rows = [row for day in self.days.values() for _, row in day]
+        if len(rows) < FEWEST:
+            return []
+        return [Bins.of([row[place] for row in rows]) for place in range(len(self.names))]
 
     def close(self, now: int) -> None:
-        """End the baseline when its week is over at ``now`` (ms), and forget old hours."""
-        if self.sample and now - self.began >= _BASELINE and len(self.sample) >= FEWEST:
-            self.bins = [
-                Bins.of([row[place] for _, row in self.sample]) for place in range(len(self.names))
-            ]
-            self.sample = []
+        """End the baseline when its week is over at ``now`` (ms), and forget what is old."""
+        if not self.bins and now - self.began >= _BASELINE:
+            self.bins = self._last_week()
+        for day in [one for one in self.days if (one + 1) * DAY <= now - _BASELINE]:
+            del self.days[day]
         for hour in [one for one in self.hours if one <= now // HOUR - _HOURS]:
             del self.hours[hour]
 

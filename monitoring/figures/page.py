@@ -9,6 +9,7 @@ from monitoring.figures.bounded import Key
 from monitoring.figures.counts import Counts
 from monitoring.figures.seen import STEPS
 from monitoring.figures.sends import TREATED, WITHHELD
+from monitoring.figures.shelf import Limits, Shelf
 from monitoring.figures.shop import Figures
 from monitoring.figures.told import (
     AcquisitionRow,
@@ -21,6 +22,7 @@ from monitoring.figures.told import (
     ProductRow,
     Sales,
     SourceRow,
+    Stock,
 )
 
 _PRODUCTS = 20
@@ -150,8 +152,8 @@ def _channel(figures: Figures, totals: Totals, name: str, *, paused: bool) -> Ch
     )
 
 
-def sales(figures: Figures) -> Sales:
-    """Return the best sold."""
+def sales(figures: Figures, shelf: Shelf | None = None) -> Sales:
+    """Return the best sold, with what is left of them where ``shelf`` knows it."""
     return Sales(
         products=[
             ProductRow(
@@ -160,6 +162,7 @@ def sales(figures: Figures) -> Sales:
                 category=rank.category,
                 quantity=rank.quantity,
                 value=round(rank.value, 2),
+                stock=None if shelf is None else shelf.stock_of(product),
             )
             for product, rank in figures.products.top(_PRODUCTS)
         ],
@@ -168,6 +171,12 @@ def sales(figures: Figures) -> Sales:
             for name, rank in figures.categories.top(_PRODUCTS)
         ],
     )
+
+
+def stock(figures: Figures, shelf: Shelf, limits: Limits) -> Stock:
+    """Return what is sold out, and what of that which sells soon will be."""
+    best = [(product, rank.name) for product, rank in figures.products.top(limits.best_sellers)]
+    return shelf.told(figures.pace.per_day(figures.until), best, limits)
 
 
 def reasons(totals: Totals) -> dict[str, int]:
@@ -211,7 +220,7 @@ def controls(figures: Figures) -> list[ControlRow]:
 
 def notes(figures: Figures, names: tuple[str, ...], costs: Mapping[str, Cost]) -> list[str]:
     """Return in a sentence each what is not known, and why."""
-    found = ["Stock is not known: no topic tells it."]
+    found = []
     free = [name for name in names if name not in costs]
     if free:
         found.append(
@@ -239,4 +248,5 @@ __all__ = [
     "reasons",
     "sales",
     "sources",
+    "stock",
 ]

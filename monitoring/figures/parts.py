@@ -8,10 +8,9 @@ from msgspec import Struct, field
 from monitoring.anomalies.contributors import contributors
 from monitoring.figures.bounded import Key
 from monitoring.figures.catalogue import Dimension
-from monitoring.figures.counts import Counts
 from monitoring.figures.told import Contributor
 
-# A part's expectation is its mean over so many minutes before the last ones, which may be ill.
+# A part's expectation is its mean over so many windows before the last ones, which may be ill.
 _MINUTES: Final = 60
 _LAST: Final = 5
 _MOST: Final = 3
@@ -25,17 +24,17 @@ _FAMILIES: Final = frozenset(family for family, _ in _OF.values())
 
 
 class Parts(Struct):
-    """The parts' counts of the last hour, minute by minute, oldest first."""
+    """The parts' counts of the last 60 windows, of a minute or of an hour each, oldest first."""
 
     minutes: list[dict[Key, float]] = field(default_factory=list)
 
-    def add(self, counts: Counts) -> None:
-        """Add one minute."""
-        told = {key: count for key, count in counts.sums.items() if key[0] in _FAMILIES}
+    def add(self, sums: Mapping[Key, float]) -> None:
+        """Add what one window counted."""
+        told = {key: count for key, count in sums.items() if key[0] in _FAMILIES}
         self.minutes = [*self.minutes, told][-_MINUTES:]
 
     def contributors(self, figure: str, dimension: Dimension) -> list[Contributor]:
-        """Return the parts that account for most of what changed in the last minutes."""
+        """Return the parts that account for most of what changed in the last five windows."""
         family, label = _OF.get(figure, ("", ""))
         if not family or len(self.minutes) <= _LAST:
             return []

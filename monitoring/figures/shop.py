@@ -16,6 +16,7 @@ from monitoring.figures.acquisition import Cost, cost
 from monitoring.figures.bounded import Best, Day, Rank
 from monitoring.figures.counts import Counts
 from monitoring.figures.drift import Drift
+from monitoring.figures.pace import Pace
 from monitoring.figures.ruling import Ruling
 from monitoring.figures.seen import (
     Decided,
@@ -50,6 +51,7 @@ class Figures(Struct):
     day: Day = field(default_factory=Day)
     products: Best = field(default_factory=Best)
     categories: Best = field(default_factory=Best)
+    pace: Pace = field(default_factory=Pace)
     providers: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
     last_record: dict[str, int] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Figures(Struct):
         self.day.add(end - MINUTE, counts.sums)
         for best in (self.products, self.categories):
             best.add(end - MINUTE, ())  # a day without sales forgets those before it
+        self.pace.close(end)
         return counts
 
     def _take(self, seen: Seen, counts: Counts) -> None:
@@ -115,13 +118,17 @@ class Figures(Struct):
             value = (line.value or 0.0) if ours else 0.0
             rank = Rank(line.quantity, value, line.name, line.category)
             self.products.add(at, [(line.product_id, rank)])
+            self.pace.add(at, line.product_id, line.quantity)
             self.categories.add(at, [(line.category or OTHER, Rank(line.quantity, value))])
             counts.add(("product_orders", _seen_first(line.category, self.listed, MOST_CATEGORIES)))
 
     def _rule(self, seen: Ruled, counts: Counts) -> None:
         if seen.terms is not None:
             self.terms = seen.terms
+        model = self.ruling.settings.model
         self.ruling.take(seen, counts)
+        if self.ruling.settings.model != model:
+            self.drift.renew()
 
     # --- state ------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """What the observer tells the page: the structure of the facts in its summary.
 
-Times are ms UTC on the brokers' clock, money is in ``currency``, shares are 0 to 1. ``None`` means
-"not known", never nought: :attr:`Facts.notes` says in a sentence each why something is missing.
+Times are ms UTC on the brokers' clock (of the data, where that is the clock; ``horizon`` of the
+wall), money is in ``currency``, shares are 0 to 1. ``None`` means "not known", never nought:
+:attr:`Facts.notes` says in a sentence each why something is missing.
 Whatever carries an id of a person carries a hash of it.
 """
 
@@ -205,6 +206,36 @@ class Sales(Struct, frozen=True, kw_only=True):
     categories: list[CategoryRow] = field(default_factory=list)
 
 
+class StockRow(Struct, frozen=True, kw_only=True):
+    """One product that sells and ends soon: pieces left, ordered a day, and days they last."""
+
+    product_id: str
+    name: str
+    stock: int
+    per_day: float
+    days: float
+
+
+class Stock(Struct, frozen=True, kw_only=True):
+    """What the shop tells of its products, as of now.
+
+    ``states``: products by ``in_stock``, ``low`` (what is left lasts less than ``low_days`` at the
+    pace of the last week), ``sold_out``, ``unknown`` (no stock told) and ``unreadable``; disjoint.
+    ``best``: the same of the ``best_sellers`` of the day by value. ``rows``: sold out or low, what
+    ends first, first; at most 20. ``best_sold_out``: names. ``left_out``: products beyond those
+    that are kept.
+    """
+
+    products: int
+    states: dict[str, int] = field(default_factory=dict)
+    best: dict[str, int] = field(default_factory=dict)
+    best_sold_out: list[str] = field(default_factory=list)
+    rows: list[StockRow] = field(default_factory=list)
+    left_out: int = 0
+    low_days: float = 0.0
+    best_sellers: int = 0
+
+
 class Decile(Struct, frozen=True, kw_only=True):
     """Withheld decisions whose window is over: what was predicted, what happened, of how many."""
 
@@ -250,7 +281,7 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     ``reasons``: closing decisions by reason over the period. ``series`` first, by KPI and
     dimension. ``episodes``: open ones, then the last 20 closed, newest first. ``tail``: newest
-    first, at most 50.
+    first, at most 50. ``stock`` None = nobody tells it.
     """
 
     v: int = 1
@@ -265,6 +296,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     behaviour: Behaviour | None = None
     channels: list[ChannelRow] = field(default_factory=list)
     sales: Sales = field(default_factory=Sales)
+    stock: Stock | None = None
     reasons: dict[str, int] = field(default_factory=dict)
     model: Model = field(default_factory=Model)
     controls: list[ControlRow] = field(default_factory=list)
@@ -302,6 +334,8 @@ __all__ = [
     "Series",
     "Severity",
     "SourceRow",
+    "Stock",
+    "StockRow",
     "TailRow",
     "as_facts",
     "of_facts",

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from engine.times import HOUR
+from engine.times import DAY, HOUR, MINUTE
 from monitoring.anomalies import episodes as courses
 from monitoring.anomalies import series as detectors
 from monitoring.anomalies.absence import Absence
@@ -38,9 +38,9 @@ from monitoring.figures.watched import Table, Watched
 # Series in all: each has six gauges and a kilobyte of state.
 MOST_SERIES: Final = 300
 _POINTS: Final = 60
+# Up to so many times what is expected is no expectation.
+_VAGUE: Final = 10.0
 _CLOSED: Final = 20
-# What was ruled so long before an episode is suspected of it.
-_SUSPECTED: Final = HOUR
 
 Place = tuple[str, Dimension]
 
@@ -197,12 +197,17 @@ class _Tracked:
 class Watch:
     """All series of one KPI table."""
 
-    def __init__(self, table: Table, state: WatchState | None = None) -> None:
-        """Go on from a state; series of KPIs that the table no longer has are left behind."""
+    def __init__(self, table: Table, state: WatchState | None = None, *, by: int = MINUTE) -> None:
+        """Go on from a state; series of KPIs that the table no longer has are left behind.
+
+        ``by``: MINUTE, or HOUR where the shop's time ticks by the hour: what an episode is made of
+        is counted in such windows, and looked for so much further back.
+        """
         state = WatchState() if state is None else state
         self._table = table
         self._by_name = {one.name: one for one in table.watched}
-        lengths = {one.kpi.window_ms for one in table.watched}
+        self._by, self._suspected = by, HOUR if by == MINUTE else DAY
+        lengths = {one.kpi.window_ms for one in table.watched} | ({by} - {MINUTE})
         self._windows = {length: state.windows.get(length, Window()) for length in lengths}
         self._parts = state.parts
         self._closed = state.closed
@@ -228,12 +233,17 @@ class Watch:
         changes = []
         for one in judged:
             changes += self._answer(one, counts)
-        self._parts.add(counts)
-        for length, window in self._windows.items():
+        for window in self._windows.values():
             window.add(counts)
+        # A simulation tells all its people in its first hour: 4,000 of them widened the band of
+        # what came later to 10 ** 18 times, for weeks of its time.
+        first = self._by != MINUTE and not self._parts.minutes
+        if end % self._by == 0:
+            self._parts.add(counts.sums if self._by == MINUTE else self._windows[self._by].sums)
+        for length, window in self._windows.items():
             if end % length:
                 continue
-            for watched in self._table.watched:
+            for watched in () if first else self._table.watched:
                 if watched.kpi.window_ms == length:
                     changes += self._evaluate(watched, end, window, known, ruling)
             self._windows[length] = Window()
@@ -273,7 +283,9 @@ class Watch:
             tracked.last_event = end  # its silence is explained up to here
         tracked.score, tracked.enough = verdict.score, verdict.enough
         point = Point(end, number, None, None, None)
-        if verdict.enough:
+        if self._by != MINUTE and _vague(tracked.watched, verdict):
+            tracked.enough = False
+        if tracked.enough:
             point = Point(end, number, verdict.expected, verdict.low, _finite(verdict.high))
         tracked.points = [*tracked.points[1 - _POINTS :], point]
         before = tracked.tracker.episode
@@ -301,7 +313,9 @@ class Watch:
         """Note what an episode that opens is made of, and what it may come from."""
         tracked.told = 0
         tracked.contributors = self._parts.contributors(tracked.watched.figure, tracked.dimension)
-        tracked.causes = _causes(ruling, at)
+        # An hour of simulated time may bring a model and the campaigns that go with it.
+        most = 1 if self._by == MINUTE else 2
+        tracked.causes = _causes(ruling, at - self._suspected, most)
 
     def _answer(self, judged: Judged, counts: Counts) -> list[Change]:
         """Take an operator's verdict on an open episode, or on one that closed lately."""
@@ -360,22 +374,32 @@ def _unjudged(end: int, value: float | None) -> Verdict:
     )
 
 
+def _vague(watched: Watched, verdict: Verdict) -> bool:
+    """Return whether a band is so wide that it says nothing.
+
+    By the hour there are few windows and an hour of the day has been seen once or twice: for the
+    first weeks the widest errors are those of a beginner.
+    """
+    logged = watched.kpi.kind == "level" and watched.kpi.log
+    return logged and 1 + verdict.high > _VAGUE * (1 + verdict.expected)
+
+
 def _finite(value: float) -> float | None:
     return None if value == float("inf") else value
 
 
-def _causes(ruling: Ruling, at: int) -> list[Cause]:
-    """Return the last control and the last deploy before a window that ended at ``at``."""
+def _causes(ruling: Ruling, since: int, most: int) -> list[Cause]:
+    """Return the last control and the ``most`` last deploys after ``since`` (ms)."""
     found = []
     for one in ruling.controls[-1:]:
-        if one.at > at - _SUSPECTED:
+        if one.at > since:
             control = one.control
             what = f"{control.action} {control.target}"
             found.append(Cause("control", one.at, what, control.actor))
     found += [
         Cause("deploy", deploy.at, deploy.what, deploy.by)
-        for deploy in ruling.deploys[-1:]
-        if deploy.at > at - _SUSPECTED
+        for deploy in ruling.deploys[-most:]
+        if deploy.at > since
     ]
     return found
 

@@ -1,10 +1,13 @@
 """What is watched: the KPI table with its sources of visits, costs and days known beforehand."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from engine.times import HOUR
 from monitoring.anomalies.kpi import Kpi
 from monitoring.figures.acquisition import Origins
 from monitoring.figures.catalogue import FIGURES, Figure
+from monitoring.figures.shelf import Limits
 
 
 class Watched(Struct, frozen=True, kw_only=True):
@@ -44,8 +47,20 @@ class Table(Struct, frozen=True, kw_only=True):
     watched: tuple[Watched, ...]
     origins: Origins
     days: tuple[KnownDay, ...] = ()
+    stock: Limits = Limits()
     currency: str = ""
     sha: str = ""
+
+    def by_the_hour(self) -> "Table":
+        """Return the same with windows of an hour at least, for a shop that ticks once an hour.
+
+        Between two ticks nothing is decided: minutes of such a shop are bursts and silences.
+        """
+        watched = [
+            replace(one, kpi=replace(one.kpi, window_ms=max(HOUR, one.kpi.window_ms)))
+            for one in self.watched
+        ]
+        return replace(self, watched=tuple(watched))
 
 
 __all__ = ["KnownDay", "Table", "Watched"]

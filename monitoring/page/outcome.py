@@ -171,7 +171,7 @@ def funnel(view: View) -> Funnel:
             (Rate(name=name, rate=rates.get(name, 0.0), count=n) for name, n in lines.items()),
             key=lambda each: (-each.count, each.name),
         ),
-        out_of_stock=view.count(metrics.DECISIONS, reason="out_of_stock"),
+        out_of_stock=view.count(metrics.CANCELLED, reason="out_of_stock"),
     )
 
 

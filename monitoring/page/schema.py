@@ -305,7 +305,10 @@ class Acquisition(Struct, frozen=True, kw_only=True):
 
 
 class Funnel(Panel, frozen=True, kw_only=True):
-    """From visit to purchase by where people came from, and what is sold."""
+    """From visit to purchase by where people came from, and what is sold.
+
+    ``out_of_stock``: messages not handed over because all they offer is sold out.
+    """
 
     sources: list[Acquisition] = field(default_factory=list)
     products: list[Rate] = field(default_factory=list)

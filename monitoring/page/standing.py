@@ -20,6 +20,8 @@ LAG_WARN: Final = 5.0
 LAG_BAD: Final = 30.0
 DUE_WARN: Final = 5.0
 DUE_BAD: Final = 60.0
+# Products a banner names.
+_NAMED: Final = 3
 # ms after which the audit's word counts for nothing.
 AUDIT_STALE_AFTER: Final = 15 * MINUTE
 
@@ -292,12 +294,32 @@ def _of_observer(view: View) -> Iterator[Banner]:
         count = sum(max(values) == least for values in view.values(metrics.ANOMALY_ACTIVE).values())
         if count:
             word = "critical" if least == 2 else "open"
+            wakes = severity == "page" and not view.history.simulated  # nobody lives in that time
             yield Banner(
-                severity="page" if severity == "page" else "ticket",
+                severity="page" if wakes else "ticket",
                 sentence=f"{count} {word} anomaly episode(s).",
                 runbook="KpiAnomalyCritical" if least == 2 else "KpiAnomaly",
                 source="observe",
             )
+    gone = _best_sold_out(view)
+    if gone:
+        others = len(gone) - _NAMED
+        named = ", ".join(gone[:_NAMED]) + (f" and {others} more" if others > 0 else "")
+        yield Banner(
+            severity="ticket",
+            sentence=f"{len(gone)} of the day's best sellers are sold out: {named}.",
+            runbook="BestSellersSoldOut",
+            source="observe",
+        )
+
+
+def _best_sold_out(view: View) -> list[str]:
+    """Return what of that which sells best has run out, as the observer at work tells it."""
+    for summary in view.of("observe"):
+        stock = summary.facts.get("stock")
+        if isinstance(stock, dict):
+            return [str(name) for name in stock.get("best_sold_out", ())]
+    return []
 
 
 # In the order in which they are told.

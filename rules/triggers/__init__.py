@@ -14,3 +14,7 @@ _RULES: Final[tuple[TriggerRule, ...]] = (
 )
 
 TRIGGERS: Final[Mapping[str, TriggerRule]] = MappingProxyType({rule.kind: rule for rule in _RULES})
+
+# Those that offer what can be bought: pointless once all of it is sold out. What somebody has
+# bought is spoken of as hers.
+OFFERING: Final = frozenset({cart_abandonment.RULE.kind})

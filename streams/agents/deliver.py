@@ -32,7 +32,8 @@ from streams.tracing import Tracing, link_of
 class Parts:
     """What every lane of deliver works with; ``gateways`` by channel.
 
-    ``committed`` and ``commit`` read and write the group's offset of a partition.
+    ``committed`` and ``commit`` read and write the group's offset of a partition. ``cancelled``
+    hears why an action was decided and not handed over.
     """
 
     hand_overs: HandOvers
@@ -46,6 +47,7 @@ class Parts:
     commit: Callable[[TopicPartition, int], Awaitable[None]]
     watch: Callable[[str, str], None]
     tracing: Tracing | None = None
+    cancelled: Callable[[str], None] = lambda _reason: None
 
 
 class DeliverLane:
@@ -197,6 +199,8 @@ class DeliverLane:
         record = Record(key, encode(feedback))
         await self.parts.producer.run(topic, partition_of(key, count), [record])
         self._tell(feedback.type)
+        if feedback.type == "cancelled":
+            self.parts.cancelled(feedback.reason)
 
     async def leave(self) -> None:
         """Nothing is left to flush: every report is awaited."""

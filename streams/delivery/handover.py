@@ -7,7 +7,7 @@ gateway without idempotency keys is never sent twice, and what is in doubt is re
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Protocol
@@ -24,6 +24,7 @@ from engine.ports import Artefacts, HandOver, Head, InForce, Store
 from engine.profile import Addresses, Profile, Trigger, decode_addresses
 from engine.profile import decode as decode_profile
 from engine.times import HOUR, from_iso
+from rules.triggers import OFFERING
 from streams.delivery.clocks import Clock
 from streams.delivery.feedback import Feedback, about
 from streams.delivery.gateways import Accepted, Answer, Failed, Gateway, Rejected, Unknown
@@ -95,6 +96,25 @@ class Switch(Protocol):
         ...
 
 
+class SoldOut(Protocol):
+    """What of the shop is sold out; see :class:`streams.products.sold_out.SoldOut`."""
+
+    async def all_of(self, product_ids: Collection[str]) -> bool:
+        """Return whether all of some products are known to be; raises Unavailable."""
+        ...
+
+
+class NothingSoldOut:
+    """Nobody tells what is left, so nothing is known to be sold out."""
+
+    async def all_of(self, product_ids: Collection[str]) -> bool:  # noqa: ARG002 - port
+        """Return False."""
+        return False
+
+
+NOTHING_SOLD_OUT: Final = NothingSoldOut()
+
+
 @dataclass(frozen=True, slots=True)
 class HandOvers:
     """Judges and calls with what is in force and stored at that moment; keeps nothing itself."""
@@ -106,6 +126,7 @@ class HandOvers:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     # told how long each call of a channel's gateway took, whatever came of it (s)
     called: Callable[[str, float], None] = lambda _channel, _seconds: None
+    sold_out: SoldOut = NOTHING_SOLD_OUT
 
     async def judge(self, record: ActionRecord) -> Proceed | Refusal:
         """Ask once more whether this may be said to this person now.
@@ -118,6 +139,8 @@ class HandOvers:
             return Refusal(now, about(action, "expired", now, reason="expired"))
         reason = stopped(action, await self.switch.standing(now))
         reason = reason or await self._objection(record, now)
+        # Last: that she bought it, or said no, is the better reason.
+        reason = reason or await self._gone(action)
         if reason is not None:
             return Refusal(now, about(action, "cancelled", now, reason=reason))
         keep = record.expires_at - record.created_at + _SPARE
@@ -200,6 +223,18 @@ class HandOvers:
         profile = Profile() if stored.profile is None else decode_profile(stored.profile)
         told = Addresses() if stored.addresses is None else decode_addresses(stored.addresses)
         return objection(record.action, profile, told, force, now)
+
+    async def _gone(self, action: Action) -> str | None:
+        """Return ``out_of_stock`` where all that a message offers is known to be sold out.
+
+        The message would lead to a page without a button. It is asked here and not when it is
+        decided: what a shop tells of its products is not in the log, and a replay knows nothing
+        of it. The refusal is, and gives the charge back.
+        """
+        if action.trigger.kind not in OFFERING:
+            return None
+        offered = [item.product_id for item in action.content.items]
+        return "out_of_stock" if await self.sold_out.all_of(offered) else None
 
     async def _head(self, record: ActionRecord) -> Head:
         """Return the head; raises Unavailable while the state stands before the decision.
@@ -302,10 +337,13 @@ def _unknown(action: Action, gateway: Gateway, now: int, reason: str) -> Feedbac
 
 
 __all__ = [
+    "NOTHING_SOLD_OUT",
     "ActionRecord",
     "HandOvers",
+    "NothingSoldOut",
     "Proceed",
     "Refusal",
+    "SoldOut",
     "Switch",
     "objection",
     "read",

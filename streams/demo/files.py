@@ -1,10 +1,12 @@
-"""The campaigns files of the demo: the shipped one, live, with what a simulated shop may do."""
+"""The files of the demo: the shipped ones, with what a simulated shop may do and what it pays."""
 
 import re
 from typing import Final
 
 from engine.errors import Refused
 from rules import campaigns
+from streams.demo.goods import CURRENCY
+from streams.observing import kpi_file
 
 HOLDOUT: Final = 0.2
 # While it learns, chance decides more often than in production (10 %): one month is short.
@@ -44,6 +46,17 @@ def stricter() -> bytes:
     return b"# As campaigns.toml, but two messages a week at most. Edit it, and replay.\n" + text
 
 
+def kpis() -> bytes:
+    """Return the KPI file: the shipped one, with the shop's hours and what its visits cost."""
+    return _changed(
+        kpi_file.shipped(),
+        (r'^currency = ".*"', f'currency = "{CURRENCY}"'),
+        (r'^zone = ".*"', 'zone = "Asia/Shanghai"'),
+        (r'(?<=name = "paid_search"\n)', "cost_per_visit = 0.9\n"),
+        (r'(?<=name = "affiliate"\n)', "cost_per_day = 60\n"),
+    )
+
+
 _TWO: Final = 'kind = "rolling"\nwindow = "7d"\nlimit = 2'
 _EXPLORATION: Final = r"(?<=\[exploration\]\n)share = [0-9.]+"
 _TRIED: Final = r'^channels = \["push", "email"\]'
@@ -60,8 +73,8 @@ def _changed(content: bytes, *changes: tuple[str, str]) -> bytes:
     for was, now in changes:
         text, changed = re.subn(was, now, text, count=1, flags=re.MULTILINE)
         if not changed:
-            raise Refused(f"The shipped campaigns file has no {was!r} for the demo to change.")
+            raise Refused(f"The shipped file has no {was!r} for the demo to change.")
     return text.encode()
 
 
-__all__ = ["EXPLORES", "HOLDOUT", "always", "learning", "settled", "stricter"]
+__all__ = ["EXPLORES", "HOLDOUT", "always", "kpis", "learning", "settled", "stricter"]

@@ -73,6 +73,9 @@ _PERIOD: Final = 12 * DAY
 _RUNS_OUT: Final = 0.1
 _SHORTEST: Final = 10.0
 _LONGEST: Final = 90.0
+# Pieces of a full shelf, and ms until one is taken from one that runs out.
+_FULL: Final = 60
+_A_PIECE: Final = 2 * HOUR
 
 
 class Stock:
@@ -92,6 +95,14 @@ class Stock:
         """Return whether it can be bought at ``at`` (ms)."""
         began, ended = self._gap(product_id, at // _PERIOD)
         return not began <= at < ended
+
+    def left(self, product_id: str, at: int) -> int:
+        """Return how many pieces are left at ``at`` (ms): it says so before it runs out."""
+        if not self.has(product_id, at):
+            return 0
+        gaps = [self._gap(product_id, at // _PERIOD + ahead) for ahead in (0, 1)]
+        until = min((began - at for began, _ in gaps if began > at), default=_PERIOD)
+        return min(_FULL, -(-until // _A_PIECE))
 
     def there(self, lines: Lines, at: int) -> Lines:
         """Return those of the lines that can be bought at ``at`` (ms)."""

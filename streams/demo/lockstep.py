@@ -20,7 +20,9 @@ from engine.errors import Unavailable
 from engine.events import Tick
 from engine.times import from_iso, iso
 from streams.demo.answers import Answers
+from streams.demo.goods import Stock
 from streams.demo.recorder import Place, Tape
+from streams.demo.shelves import Shelves
 from streams.demo.shop import Report, Shop
 from streams.log import codec
 from streams.log.producer import Producer, Record
@@ -55,6 +57,7 @@ class Lockstep:
         self._raw = deployment.sources[0].topic
         self._check = check
         self._producer = Producer(deployment.kafka)
+        self._shelves = Shelves(deployment, Stock(shop.chance), self._producer)
         self._redis = RedisConnection(deployment.redis)
         self._store = RedisStore(self._redis)
         self._lanes = IntakeLanes(self._redis)
@@ -91,6 +94,7 @@ class Lockstep:
         report of the same hour may mix in the log as it happens; only reports that speak for a
         person go first, because an opt-out before or after a delivery ends another due time.
         """
+        await self._shelves.tell(now)
         told = [(one.key, one.message) for one in self.shop.hour(now)]
         reports = self._reports_until(now)
         words = [one for one in reports if one[1]["type"] in _HER_WORD]

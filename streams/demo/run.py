@@ -19,12 +19,14 @@ from engine.errors import Refused
 from engine.times import DAY, from_iso
 from streams.demo import files, stories, story
 from streams.demo.afterwards import look_back, seldom_gc
+from streams.demo.companions import Companions
 from streams.demo.embedded import FETCH_WAIT, EmbeddedBroker, EmbeddedRedis
 from streams.demo.playing import CAMPAIGNS, Play, Played
 from streams.demo.recount import recount
 from streams.demo.shop import Shop
 from streams.demo.worlds import WORLDS
 from streams.log.topics import CHANNELS
+from streams.settings import PREFIX
 
 DAYS: Final = 60
 SHOPPERS: Final = 4_000
@@ -33,6 +35,11 @@ FOLDER: Final = "demo-run"
 START: Final = from_iso("2026-10-05T00:00:00Z")
 _CART_WINDOW: Final = DAY
 _MINE: Final = "mine.toml"
+_KPIS: Final = "kpis.toml"
+# The observer counts from the first hour on, though some have passed when it is there.
+_SINCE: Final = "720h"
+# ms for which its fetches and the audit's wait: most are empty, and each costs the broker's CPU.
+_COMPANIONS_WAIT: Final = 200
 
 
 def run(
@@ -116,6 +123,7 @@ def _play(asked: _Asked, shop: Shop, say: Callable[[str], None]) -> Played:
         redis = servers.enter_context(EmbeddedRedis())
         environ = _environ(broker.bootstrap, redis.url, asked.folder)
         say(f"live page, while it runs: http://{environ['REKINDLE_HTTP']}/live\n")
+        servers.enter_context(_companions(environ, asked.folder))
         return asyncio.run(_to_the_end(shop, environ, asked.folder, say))
 
 
@@ -144,6 +152,15 @@ def _environ(bootstrap: str, redis: str, folder: Path) -> dict[str, str]:
         "REKINDLE_HTTP": f"127.0.0.1:{_free_port()}",
         **gateways,
     }
+
+
+def _companions(environ: Mapping[str, str], folder: Path) -> Companions:
+    """Return the observer and the audit: no part of what is shown, but of what is looked at."""
+    settings = {name.removeprefix(PREFIX): value for name, value in environ.items()}
+    (folder / _KPIS).write_bytes(files.kpis())
+    theirs = settings | {"FETCH_WAIT": f"{_COMPANIONS_WAIT}ms", "KPIS": str(folder / _KPIS)}
+    worker = settings["WORKER_ID"]
+    return Companions(theirs, worker, alone=True, since=_SINCE, logs=folder)
 
 
 def _free_port() -> int:

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from engine.actions import Action
 from engine.times import DAY, HOUR, MINUTE, SECOND
 from rules import zones
-from streams.demo import aftermath, habits, intent, tracking, truth
+from streams.demo import aftermath, habits, intent, origins, tracking, truth
 from streams.demo.chance import Chance
 from streams.demo.course import Cart, Course, Need, within_its_hour
 from streams.demo.goods import BY_ID, Lines, Stock, worth
@@ -122,7 +122,11 @@ class Shop:
         course.visit(person.id, at)
         visit = self._visits.draw(person, key, at, hour, before, weekend=weekend)
         course.looked_at[person.id] = visit.views[0].id
-        yield from self._looks(person, visit, at)
+        told = self._looks(person, visit, at)
+        first = next(told)
+        first.message["context"] |= origins.of_visit(self.chance, key)
+        yield first
+        yield from told
 
     def _looks(self, person: Shopper, visit: Visit, at: int) -> Iterator[Told]:
         device = visit.device

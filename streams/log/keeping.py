@@ -9,7 +9,15 @@ from aiokafka.errors import KafkaError
 
 from engine.errors import Unavailable
 from engine.times import DAY, HOUR
-from streams.log.topics import ANOMALIES, ARTEFACTS, DEAD_LETTERS, connect, counts, expected
+from streams.log.topics import (
+    ANOMALIES,
+    ARTEFACTS,
+    DEAD_LETTERS,
+    PRODUCTS,
+    connect,
+    counts,
+    expected,
+)
 from streams.settings import Deployment
 
 _FOR_EVER = -1
@@ -106,8 +114,8 @@ def span(ms: int) -> str:
 
 
 def _kept_otherwise(prefix: str) -> set[str]:
-    """Return what a restore reads otherwise or not at all: artefacts are compacted."""
-    return {prefix + ARTEFACTS, prefix + DEAD_LETTERS, prefix + ANOMALIES}
+    """Return what a restore reads otherwise or not at all: some are compacted."""
+    return {prefix + name for name in (ARTEFACTS, DEAD_LETTERS, ANOMALIES, PRODUCTS)}
 
 
 __all__ = ["Kept", "kept", "span", "too_short", "unsafe"]

@@ -21,10 +21,10 @@ _MAX_REQUEST = 16 * 1024 * 1024
 
 
 class Record(NamedTuple):
-    """One record to write."""
+    """One record to write; ``value`` None takes back what a compacted topic has of its key."""
 
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: Headers = ()
 
 

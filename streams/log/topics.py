@@ -22,8 +22,11 @@ FEEDBACK = "feedback"
 ARTEFACTS = "artefacts"
 DEAD_LETTERS = "dead-letters"
 ANOMALIES = "anomalies"
+PRODUCTS = "products"
 
 CHANNELS = ("push", "sms", "email")
+# Read whole, or by key alone: they need not lie beside `events`.
+_ANY_COUNT = frozenset({FEEDBACK, PRODUCTS})
 
 # partition = shard = unit of ownership: chosen once
 PARTITIONS = 64
@@ -33,8 +36,8 @@ PARTITIONS = 64
 class Topic:
     """A topic without prefix, and what it must be like; ``partitions`` None = as many as events.
 
-    ``beside``: only a process beside the workers needs it, so that a shop of an older release,
-    where it is missing, runs on.
+    ``beside``: workers run without it, so that a shop of an older release, where it is missing,
+    runs on.
     """
 
     name: str
@@ -53,6 +56,7 @@ def expected(channels: Sequence[str] = CHANNELS) -> list[Topic]:
         Topic(ARTEFACTS, partitions=1, compacted=True),
         Topic(DEAD_LETTERS, partitions=1),
         Topic(ANOMALIES, partitions=1, beside=True),
+        Topic(PRODUCTS, partitions=1, compacted=True, beside=True),
     ]
 
 
@@ -150,6 +154,7 @@ def _config(topic: Topic) -> dict[str, str]:
     config = {"message.timestamp.type": "LogAppendTime"}
     if topic.compacted:
         config["cleanup.policy"] = "compact"
+    if topic.name == ARTEFACTS:
         config["max.message.bytes"] = str(16 * 1024 * 1024)
     return config
 
@@ -185,7 +190,7 @@ def _uneven(deployment: Deployment, there: Mapping[str, int], asked: int | None)
         name = prefix + topic.name
         wanted = topic.partitions or events
         wrong = name in there and there[name] != wanted
-        if topic.name == FEEDBACK or not wrong:
+        if topic.name in _ANY_COUNT or not wrong:
             continue
         problems.append(
             f"{name} has {there[name]} partitions and must have {wanted}, as many as "
@@ -208,8 +213,8 @@ async def _misconfigured(
                 problems.append(
                     f"{name} keeps the producers' times: set message.timestamp.type=LogAppendTime."
                 )
-            if name.endswith(ARTEFACTS) and "compact" not in values.get(
-                "cleanup.policy", "compact"
-            ):
-                problems.append(f"{name} would forget artefacts: set cleanup.policy=compact.")
+            kept = name.removeprefix(deployment.topic_prefix)
+            forgets = "compact" not in values.get("cleanup.policy", "compact")
+            if forgets and kept in (ARTEFACTS, PRODUCTS):
+                problems.append(f"{name} would forget {kept}: set cleanup.policy=compact.")
     return problems

@@ -4,12 +4,12 @@ Takes closed minutes one after the other; reads no topic and writes none.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from engine.events import Control, SettingsRecord
 from engine.policy import Settings
-from engine.times import MINUTE
+from engine.times import DAY, HOUR, MINUTE, iso
 from monitoring import brakes
 from monitoring.brakes import Brakes
 from monitoring.business import ObserverRecorder
@@ -18,6 +18,7 @@ from monitoring.figures.acquisition import Cost
 from monitoring.figures.catalogue import Known
 from monitoring.figures.counts import Counts
 from monitoring.figures.seen import Judged, Terms
+from monitoring.figures.shelf import Shelf
 from monitoring.figures.shop import OTHER, Figures
 from monitoring.figures.told import Facts, TailRow
 from monitoring.figures.watch import Change, Watch
@@ -31,17 +32,37 @@ log = logging.getLogger(__name__)
 
 # What happened longer ago is history: no brake answers it.
 FRESH: Final = 10 * MINUTE
+# What brakes judge.
+_BRAKED: Final = frozenset({"outcomes", "hard_bounced"})
 
 
 class Book:
-    """Figures, series, brakes; messages to be told by id, controls to be carried out."""
+    """Figures, series, brakes; messages to be told by id, controls to be carried out.
 
-    def __init__(self, table: Table, sources: Iterable[str], prefix: str, observer: str) -> None:
-        """``sources``: topics of the apps; ``prefix`` of ours; ``observer``: who keeps the book."""
-        self._table, self._sources = table, tuple(sources)
+    In simulated time figures are judged by the hour, and brakes say what they would do: they stand
+    beside the clock, so a pause would come at another moment of it in every run.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        sources: Iterable[str],
+        prefix: str,
+        observer: str,
+        *,
+        simulated: bool = False,
+    ) -> None:
+        """``sources``: topics of the apps; ``prefix`` of ours; ``observer``: who keeps the book.
+
+        ``simulated``: time is that of the data.
+        """
+        self._table, self._sources = table.by_the_hour() if simulated else table, tuple(sources)
+        self._by = HOUR if simulated else MINUTE
+        self._braking = Counts()
+        self._spared: dict[str, Control] = {}
         self._prefix, self._observer = prefix, observer
         self.figures = Figures()
-        self._watch = Watch(table)
+        self._watch = Watch(self._table, by=self._by)
         self._brakes = Brakes()
         self._last: Counts | None = None
         self.outbox: dict[str, tuple[bytes, bytes]] = {}
@@ -64,7 +85,7 @@ class Book:
 
     def open(self, kept: Kept) -> None:
         """Go on from what was kept."""
-        self.figures, self._watch = kept.figures, Watch(self._table, kept.watch)
+        self.figures, self._watch = kept.figures, Watch(self._table, kept.watch, by=self._by)
         self._brakes = Brakes(kept.brakes or None)
         self.outbox, self.asked, self._last = kept.outbox, [], None
 
@@ -90,7 +111,12 @@ class Book:
         known = self._known()
         for change in self._watch.close(end, counts, judged, known, figures.ruling):
             self._note(change)
-        self._brake(end, counts, known, fresh=end > now - FRESH)
+        if self._by == MINUTE:
+            for control in self._braked(end, counts, known):
+                if end > now - FRESH:
+                    self.asked.append(control)
+        else:
+            self._spare(end, counts, known)
         self._last = counts
         return counts
 
@@ -124,18 +150,32 @@ class Book:
                 message.expected,
             )
 
-    def _brake(self, end: int, counts: Counts, known: Known, *, fresh: bool) -> None:
+    def _braked(self, end: int, counts: Counts, known: Known) -> Iterator[Control]:
+        """Yield what must be held back because of a closed window."""
         standing = self.figures.ruling.settings.standing(end)
         for channel in known.channels:
             for provider in known.providers:
                 control = self._brakes.judge(_braked(channel, provider, end, counts), standing)
-                if control is not None and fresh:
-                    self.asked.append(control)
+                if control is not None:
+                    yield control
+
+    def _spare(self, end: int, counts: Counts, known: Known) -> None:
+        """Note what brakes would do in simulated time, an hour at once."""
+        for key, count in counts.sums.items():
+            if key[0] in _BRAKED:
+                self._braking.add(key, count)
+        if end % HOUR == 0:
+            for control in self._braked(end, self._braking, known):
+                log.info("brake: would %s %s: %s", control.action, control.target, control.reason)
+                self._spared[control.target] = control
+            self._braking = Counts()
 
     # --- what is told -----------------------------------------------------------------------------
 
-    def facts(self, horizon: dict[str, int], tail: list[TailRow]) -> Facts:
-        """Return what the page is told."""
+    def facts(
+        self, horizon: dict[str, int], tail: list[TailRow], shelf: Shelf | None = None
+    ) -> Facts:
+        """Return what the page is told; ``shelf`` None = what is left of products is not known."""
         figures, origins = self.figures, self._table.origins
         totals, known, costs = figures.day.totals(), self._known(), self._costs()
         notes = page.notes(figures, origins.names, costs)
@@ -146,6 +186,8 @@ class Book:
             )
         if self._watch.left_out:
             notes.append("There are more series than are watched: name fewer KPIs or dimensions.")
+        if self._by == HOUR:
+            notes += _simulated(self._spared.values(), figures.until)
         return Facts(
             until=figures.until,
             since=figures.day.since,
@@ -157,13 +199,26 @@ class Book:
             acquisition=page.acquisition(totals, known.acquisitions, costs),
             behaviour=page.behaviour(totals),
             channels=page.channels(figures, totals, known.channels),
-            sales=page.sales(figures),
+            sales=page.sales(figures, shelf),
+            stock=None if shelf is None else page.stock(figures, shelf, self._table.stock),
             reasons=page.reasons(totals),
             model=page.model(figures, totals),
             controls=page.controls(figures),
             tail=tail,
             notes=notes,
         )
+
+
+def _simulated(spared: Iterable[Control], until: int) -> list[str]:
+    """Return what is otherwise where time is simulated; ``spared`` pauses of the last day."""
+    return [
+        "Time is that of the data: figures are judged by the hour of it, and brakes do not pull.",
+        *[
+            f"At {iso(one.at)} brakes would have paused {one.target}: {one.reason}."
+            for one in spared
+            if one.at > until - DAY
+        ],
+    ]
 
 
 def recorder_of(table: Table, topics: Iterable[str]) -> ObserverRecorder:

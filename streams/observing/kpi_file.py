@@ -12,6 +12,7 @@ from monitoring.anomalies import clock
 from monitoring.anomalies.kpi import Kind, Kpi, Side
 from monitoring.figures.acquisition import DIRECT, MOST, OTHER, Cost, Origin, Origins
 from monitoring.figures.catalogue import FIGURES, Figure
+from monitoring.figures.shelf import Limits
 from monitoring.figures.watched import KnownDay, Table, Watched
 from rules import campaigns
 from rules.linter import Table as Read
@@ -32,6 +33,8 @@ _TEXTS = Wish("a list of words", 'such as ["cpc", "ppc"]')
 _COST = Wish("a cost", "a number above 0, in the file's currency")
 _MINIMUM = Wish("a number of at least 0", "so many events or trials")
 _AFTER = Wish("a whole number from 1 to 60", "windows above the threshold before an episode opens")
+_LOW = Wish("a number above 0", "so many days that what is left lasts, at most 365")
+_BEST = Wish("a whole number from 1 to 20", "so many best sellers of the day")
 _WHAT = Wish("a text", "what it is known for, at most 60 characters")
 
 
@@ -67,6 +70,7 @@ def read(content: bytes, name: str) -> Table:
         watched=tuple(watched),
         origins=_origins(file),
         days=tuple(_days(file, zone, [one.name for one in watched])),
+        stock=_stock(file),
         currency=file.text("currency", _CURRENCY, r"[A-Z]{3}", ""),
         sha=sha256(content).hexdigest()[:16],
     )
@@ -193,6 +197,25 @@ def _cost(row: Read) -> Cost | None:
 
 def _lower(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(word.lower() for word in words)
+
+
+# --- what is left of products -------------------------------------------------------------------
+
+
+def _stock(file: Read) -> Limits:
+    section, limits = file.table("stock"), Limits()
+    if section is None:
+        return limits
+    limits = Limits(
+        low_days=section.number(
+            "low_days", _LOW, low=0, high=365, above=True, default=limits.low_days
+        ),
+        best_sellers=section.whole(
+            "best_sellers", _BEST, low=1, high=20, default=limits.best_sellers
+        ),
+    )
+    section.close()
+    return limits
 
 
 # --- days known beforehand ----------------------------------------------------------------------

@@ -20,11 +20,13 @@ from monitoring.figures.counts import Counts
 from monitoring.figures.told import Facts
 from monitoring.figures.watched import Table
 from streams.log.producer import Producer, Record
-from streams.log.topics import ANOMALIES
+from streams.log.topics import ANOMALIES, CHANNELS
 from streams.observing.book import Book, recorder_of
 from streams.observing.following import Following
 from streams.observing.kept import Kept, pack, unpack
 from streams.observing.minutes import Closed
+from streams.observing.stocked import Stocked
+from streams.observing.ticked import Ticked
 from streams.settings import Deployment
 from streams.state.connection import RedisConnection
 from streams.state.lease import RENEWED_EVERY, Lease
@@ -36,6 +38,8 @@ Act = Callable[[Control], Awaitable[object]]
 
 # Minutes folded before they are kept and the loop is given back: a catch-up stays interruptible.
 _BATCH: Final = 30
+# A simulation passes some hundred minutes a second.
+_SIMULATED_BATCH: Final = 12 * 60
 _WAIT: Final = 0.2
 _RETRY: Final = 1.0
 # Behind by more than this it is not ready, ms.
@@ -57,27 +61,40 @@ class Observing(faust.Service):
     ) -> None:
         """``act`` carries out a control; ``now``: wall ms.
 
-        ``since``: how far back a first start begins, ms; a later one goes on where it was.
+        ``since``: how far back a first start begins, ms; a later one goes on where it was. Where
+        the data is the clock, minutes and ``since`` are of its time; the lease, what is told to
+        metrics of how far topics were read, and how fresh that is, are of the wall's.
         """
         super().__init__()
         self._deployment, self._redis = deployment, redis
         self._act, self._now, self._since = act, now, since
         self._lease = Lease(redis, "observe", f"{deployment.worker_id}/{id(self):x}/{now()}")
-        self._following = Following(deployment, table, now)
+        simulated = deployment.clock == "source"
+        self._ticked = Ticked(RedisStore(redis)) if simulated else None
+        self._following = Following(deployment, table, now, self._ticked)
+        self._stocked = Stocked(deployment)
         self._producer = Producer(deployment.kafka)
         self._book = Book(
             table,
             [topic for topic, _ in deployment.sources],
             deployment.topic_prefix,
             deployment.worker_id,
+            simulated=simulated,
         )
         self._folded: list[Counts] = []
         self._renewed_at = 0.0
+        self._stood_at = 0
         self._waits_for = ""
         self._away = ""
         self.recorder = recorder_of(table, self._following.names)
+        # who answers a hand-over is the provider of its message
+        self.recorder.meet(deployment.gateway(channel).kind for channel in CHANNELS)
         self.ours = False
         self.facts = Facts()
+
+    def on_init_dependencies(self) -> list[faust.Service]:
+        """Return what reads the products, also while another observer is at work."""
+        return [self._stocked.following]
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -122,10 +139,11 @@ class Observing(faust.Service):
         kept = unpack(await self._lease.state(), prefix)
         first = kept is None
         if kept is None:
-            until = (self._now() - self._since) // MINUTE * MINUTE
+            until = (await self._time() - self._since) // MINUTE * MINUTE
             kept = Kept(prefix=prefix, until=until)
-        log.info("%s %s", "the figures begin at" if first else "goes on after", iso(kept.until))
+        log.info("%s %s", "the figures begin after" if first else "goes on after", iso(kept.until))
         self._book.open(kept)
+        self.recorder.meet(kept.figures.providers)
         self._folded = []
         self._following.tail.clear()
         # Decisions of minutes that were not closed yet are read again.
@@ -133,6 +151,17 @@ class Observing(faust.Service):
         folded = await self._begin_with_settings(kept.until) if first else None
         await self._following.start(kept.until, kept.standings, folded=folded)
         await self._tell(await self._arrived())
+
+    async def _time(self) -> int:
+        """Return the time a first start begins at; raises Unavailable before there is any."""
+        if self._ticked is None:
+            return self._now()
+        partitions = await self._following.partitions()
+        passed = await self._ticked.look(partitions)
+        if not passed:
+            message = "no tick has been worked on yet: the time of the data has not begun"
+            raise Unavailable(message)
+        return passed
 
     async def _begin_with_settings(self, until: int) -> int:
         """Take what is in force from where workers keep it; returns the offset it is as of.
@@ -151,17 +180,34 @@ class Observing(faust.Service):
     async def _fold(self) -> None:
         number = 0
         closed: Closed | None = None
+        batch = _BATCH if self._ticked is None else _SIMULATED_BATCH
         for number, closed in enumerate(self._following.closed(), 1):
             self._folded.append(self._book.close(closed, self._now()))
-            if number % _BATCH == 0:
+            if number % batch == 0:
                 await self._keep(closed)
         if closed is None:
+            if self._ticked is not None and self._following.passed != self._stood_at:
+                self._stand()
             return
-        if number % _BATCH:
+        if number % batch:
             await self._keep(closed)
         horizon = self._following.horizon()
-        self.facts = self._book.facts(horizon, list(self._following.tail))
-        self.recorder.stand(self.facts.series, self.facts.model.drift, horizon)
+        facts = self._book.facts(horizon, list(self._following.tail), self._stocked.shelf)
+        facts.notes.extend(self._stocked.notes(facts.stock))
+        if self._following.missed:
+            facts.notes.append(
+                f"{self._following.missed:,} records were gone from Kafka before they were read."
+            )
+        self.facts = facts
+        self.recorder.stand(facts.series, facts.model.drift, horizon)
+        self.recorder.stock(facts.stock)
+
+    def _stand(self) -> None:
+        """Say up to which wall time everything was read and judged, while no tick closes more."""
+        self._stood_at = self._following.passed
+        self.recorder.ran(self._stood_at)
+        facts = self.facts
+        self.recorder.stand(facts.series, facts.model.drift, self._following.horizon())
 
     async def _keep(self, closed: Closed) -> None:
         """Keep what is known after a minute, tell what is to be told, do what is asked for."""
@@ -215,9 +261,9 @@ class Observing(faust.Service):
             return [f"The observer waits: {self._away}"]
         if self._waits_for:
             return [f"Observer {self._waits_for} is at work; this one waits to take over."]
-        if not self.ours or not self._following.until:
+        if not self.ours or not self._following.passed:
             return ["The observer has not begun yet."]
-        if self._now() - self._following.until > _BEHIND:
+        if self._now() - self._following.passed > _BEHIND:
             return [f"The observer is behind: {self._following.waited()}."]
         return []
 

@@ -9,7 +9,6 @@ from typing import Final
 
 import faust
 
-from engine.errors import Refused
 from engine.events import Control
 from monitoring.figures.told import as_facts
 from monitoring.health import Health
@@ -34,12 +33,6 @@ class Process(faust.Service):
     def __init__(self, deployment: Deployment, address: socket.socket, since: int) -> None:
         """``address``: what the HTTP port listens on. Raises Refused for a wrong KPI file."""
         super().__init__()
-        if deployment.clock != "live":
-            message = (
-                "The observer reads the brokers' time, and REKINDLE_CLOCK=source says that the "
-                "data carries its own: see rekindle report for such a run."
-            )
-            raise Refused(message)
         self._deployment = deployment
         self._started_at = now_ms()
         table = kpi_file.load(deployment.kpis)

@@ -21,6 +21,7 @@ from engine.events import (
     ProductAdded,
     ProductViewed,
     SettingsRecord,
+    Tick,
 )
 from engine.times import from_iso
 from monitoring.figures import seen as facts
@@ -48,9 +49,13 @@ class _Beside(Struct):
 _beside = msgspec.json.Decoder(_Beside).decode
 
 
-def of_source(topic: str, dialect: str, origins: Origins) -> Read:
-    """Return the reader of a topic of the apps; outcomes that apps tell are among its facts."""
-    parse = sources.parser(dialect, notes=Notes())
+def of_source(topic: str, dialect: str, origins: Origins, *, dated: bool = False) -> Read:
+    """Return the reader of a topic of the apps; outcomes that apps tell are among its facts.
+
+    ``dated``, here and below: records carry the time at which they count; what a reader is told
+    is for those that do not.
+    """
+    parse = sources.parser(dialect, source_clock=dated, notes=Notes())
 
     def read_message(record: ConsumerRecord, at: int) -> list[Seen]:
         value = record.value or b""
@@ -58,6 +63,8 @@ def of_source(topic: str, dialect: str, origins: Origins) -> Read:
             events = parse(value, _NOWHERE, at)
         except InvalidEvent:
             return [facts.Unreadable(at, topic)]
+        if dated and events:
+            at = events[0].received_at
         found: list[Seen] = [_message(topic, value, events, at, origins)]
         found += [_report(one, at, "") for one in events if isinstance(one, Outcome)]
         return found
@@ -173,9 +180,9 @@ class _Carrier(Struct):
 _carrier = msgspec.json.Decoder(_Carrier).decode
 
 
-def of_feedback() -> Read:
+def of_feedback(*, dated: bool = False) -> Read:
     """Return the reader of ``feedback``; a report nobody can read tells nothing."""
-    parse = sources.parser(sources.FEEDBACK, notes=Notes())
+    parse = sources.parser(sources.FEEDBACK, source_clock=dated, notes=Notes())
 
     def read_report(record: ConsumerRecord, at: int) -> list[Seen]:
         value = record.value or b""
@@ -187,6 +194,8 @@ def of_feedback() -> Read:
             provider = text(_carrier(value).provider)
         except msgspec.DecodeError:
             provider = ""
+        if dated and events:
+            at = events[0].received_at
         return [_report(one, at, provider) for one in events if isinstance(one, Outcome)]
 
     return read_report
@@ -208,13 +217,15 @@ def _report(event: Outcome, at: int, provider: str) -> facts.Reported:
 # --- decisions ----------------------------------------------------------------------------------
 
 
-def of_decisions() -> Read:
+def of_decisions(*, dated: bool = False) -> Read:
     """Return the reader of ``decisions``."""
 
     def read_decision(record: ConsumerRecord, at: int) -> list[Seen]:
         decision = decision_of(record)
         try:
-            return [] if decision is None else [_decided(decision, at)]
+            if decision is None:
+                return []
+            return [_decided(decision, from_iso(decision.at) if dated else at)]
         except ValueError:  # a time nobody can read: what another wrote must not stop the figures
             return []
 
@@ -255,23 +266,29 @@ def _decided(decision: decisions.Decision, at: int) -> facts.Decided:
 # --- settings and verdicts ----------------------------------------------------------------------
 
 
-def of_settings(files: Mapping[str, bytes]) -> Read:
+def of_settings(files: Mapping[str, bytes], *, dated: bool = False) -> Read:
     """Return the reader of one partition of ``events``, where every settings record passes.
 
-    ``files``: artefacts by hash; one that has not arrived raises KeyError, to be tried again.
+    ``files``: artefacts by hash; one that has not arrived raises KeyError, to be tried again. A
+    ``dated`` one counts at the tick before it: it carries no time of the data.
     """
+    ticked = 0
 
     def read_settings(record: ConsumerRecord, at: int) -> list[Seen]:
-        value = record.value or b""
-        if b'"settings"' not in value[:40]:
+        nonlocal ticked
+        begin = (record.value or b"")[:40]
+        ticks = dated and b'"tick"' in begin
+        if not ticks and b'"settings"' not in begin:
             return []
         try:
-            event = codec.read(value)
+            event = codec.read(record.value or b"")
         except InvalidEvent:
             return []
+        if isinstance(event, Tick):
+            ticked = max(ticked, event.now)
         if not isinstance(event, SettingsRecord):
             return []
-        return [facts.Ruled(at, event, terms_of(event, files))]
+        return [facts.Ruled(ticked or at, event, terms_of(event, files))]
 
     return read_settings
 

@@ -11,6 +11,7 @@ from engine.errors import Refused
 from monitoring import metrics
 from streams import settings
 from streams.observing import messages
+from streams.products import record
 from streams.reference import campaigns, commands, decisions, events, features, picture, wire
 from streams.reference.pictures.gallery import PICTURES
 
@@ -23,6 +24,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "events.md": events.page,
     "features.md": features.page,
     "metrics.md": metrics.markdown,
+    "products.schema.json": lambda: record.schema().decode(),
     "settings.md": settings.markdown,
     "wire-formats.md": wire.page,
 }

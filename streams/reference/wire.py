@@ -54,6 +54,11 @@ CONTENT: Final = {
         "[episodes and verdicts](anomalies.schema.json)",
         "`observe`, `anomalies verdict` → `observe`, you",
     ),
+    topics.PRODUCTS: (
+        "product id",
+        "[products](products.schema.json); none = the product is gone",
+        "your shop, the HTTP port → deliver, `observe`",
+    ),
 }
 
 

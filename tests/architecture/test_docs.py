@@ -23,6 +23,7 @@ from streams.cli import main
 from streams.http.app import PATHS
 from streams.live.operator import Control
 from streams.observing import kpi_file
+from streams.products import door, record
 from streams.reference.pages import pages as generated
 from streams.settings import SETTINGS, ChannelSetting, Deployment
 from streams.sources import feedback, segment
@@ -152,6 +153,11 @@ def posted(words: list[str]) -> None:
     if path.endswith("/live/control"):
         msgspec.json.decode(words[words.index("-d") + 1], type=Control)
     if not kind:
+        return
+    if f"/v1/{kind.partition('/')[0]}" == door.PATH:
+        told = json.loads(words[words.index("-d") + 1]) if "-d" in words else {}
+        for product in told.get("products", [told] if told else []):
+            record.converted(product)
         return
     assert kind in PATHS, path
     body = json.loads(words[words.index("-d") + 1])

@@ -1,5 +1,6 @@
 """The live page in a real browser: what it shows, to whom, at which size, and from where."""
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -39,6 +40,20 @@ async def test_every_panel_has_a_heading_and_says_something(page: Page) -> None:
     )
     assert "Paused" in said["channels"]["body"]
     assert "Throttled to 60" in said["channels"]["body"]
+
+
+async def test_what_is_sold_out_and_what_soon_will_be_is_shown(page: Page) -> None:
+    shop = await page.evaluate("document.querySelector('#shop .body').innerText")
+    rows = await page.evaluate(
+        "[...document.querySelectorAll('#shop .body table')].at(-1).innerText.split('\\n')"
+    )
+
+    assert re.search(r"Products sold out\s+12\s+0 of them among the day's best sellers", shop)
+    assert re.search(r"Low: left for less than 3 days\s+3\s", shop)
+    assert re.search(r"Stock not known\s+5\b", shop)
+    numbers = [re.findall(r"[\d.]+", row.partition("\t")[2]) for row in rows]
+    assert ["0", "9.5"] in numbers
+    assert ["4", "13", "0.3"] in numbers
 
 
 async def test_it_asks_nobody_else_for_anything(page: Page, served: LiveServer) -> None:

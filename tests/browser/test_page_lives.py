@@ -71,6 +71,17 @@ async def test_a_process_that_falls_silent_is_named(browser: Browser, served: Li
         assert "Worker worker-2 does not speak" in await page.evaluate(SAID)
 
 
+async def test_a_best_seller_that_runs_out_is_told_at_the_top(
+    browser: Browser, served: LiveServer
+) -> None:
+    async with opened(browser, served.url) as page:
+        served.fleet.sold_out.append("Runner 7")
+        await page.until("document.querySelector('#banner').innerText.includes('Runner 7')")
+        said = await page.evaluate("document.querySelector('#banner').innerText")
+    assert "1 of the day's best sellers are sold out: Runner 7." in said
+    assert "BestSellersSoldOut" in said
+
+
 async def test_a_violation_is_the_first_thing_one_reads(
     browser: Browser, served: LiveServer
 ) -> None:

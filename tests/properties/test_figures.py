@@ -20,7 +20,7 @@ from monitoring.figures.seen import (
     Seen,
     Terms,
 )
-from streams.observing.minutes import AHEAD, Closed, Minutes, Standing
+from streams.observing.minutes import AHEAD, MOST_WAITING, Closed, Minutes, Standing
 from tests.support.recounted import folded, recounted
 
 _PRICE = 0.25
@@ -188,3 +188,105 @@ def test_going_on_from_any_closed_minute_gives_the_same_minutes(
     again = _fed(Minutes(until, standings), records, [], standings)
 
     assert again == whole[cut + 1 :]
+
+
+# --- minutes of dated records ---------------------------------------------------------------------
+
+_dated = st.fixed_dictionaries(
+    {place: st.lists(st.integers(0, 6 * MINUTE), max_size=12) for place in _PLACES}
+)
+
+
+def _fed_dated(
+    minutes: Minutes, records: _Records, turns: Sequence[int], begins: dict[Any, Standing]
+) -> list[Closed]:
+    """Feed dated records in any order; ticks pass a minute when all before it was fed."""
+    offsets = {place: begins[place].offset for place in _PLACES}
+    closed: list[Closed] = []
+    for turn in (*turns, *[n for n in range(len(_PLACES)) for _ in range(40)]):
+        place = _PLACES[turn % len(_PLACES)]
+        for at in records[place][offsets[place] :][: 1 + turn // len(_PLACES)]:
+            time = minutes.time_of_dated(place, at)
+            minutes.take(place, offsets[place], time, [Message(time, place[0], offsets[place])])
+            offsets[place] += 1
+        left = [at for one in _PLACES for at in records[one][offsets[one] :]]
+        for one in _PLACES:
+            minutes.idle(one, min(left, default=7 * MINUTE))
+        closed += minutes.closed()
+    return closed
+
+
+@given(_dated, st.lists(st.integers(0, 20), max_size=30))
+@settings(max_examples=80, deadline=None)
+def test_dated_records_count_in_their_own_minute_in_whatever_order_they_came(
+    records: _Records, turns: list[int]
+) -> None:
+    begins = {place: Standing(0) for place in _PLACES}
+    found = _fed_dated(Minutes(0, begins, dated=True), records, turns, begins)
+
+    assert [one.end for one in found] == [MINUTE * n for n in range(1, 8)]
+    told = {(fact.topic, fact.user): one.end for one in found for fact in one.facts}  # type: ignore[union-attr]
+    expected = [
+        (place[0], offset, at - at % MINUTE + MINUTE)
+        for place, times in records.items()
+        for offset, at in enumerate(times)
+    ]
+    assert sum(len(one.facts) for one in found) == len(expected)
+    ends = sorted(end for *_, end in expected)
+    assert sorted(one.end for one in found for _ in one.facts) == ends
+    assert set(told) == {(topic, offset) for topic, offset, _ in expected}
+
+
+@given(_dated, st.lists(st.integers(0, 20), max_size=30), st.integers(0, 6))
+@settings(max_examples=80, deadline=None)
+def test_going_on_from_any_closed_minute_counts_each_dated_record_once(
+    records: _Records, turns: list[int], cut: int
+) -> None:
+    begins = {place: Standing(0) for place in _PLACES}
+    whole = _fed_dated(Minutes(0, begins, dated=True), records, turns, begins)
+    until, standings = whole[cut].end, whole[cut].standings
+
+    again = _fed_dated(Minutes(until, standings, dated=True), records, [], standings)
+
+    facts = [(one.end, one.facts) for one in whole[cut + 1 :]]
+    assert [(one.end, one.facts) for one in again] == facts
+
+
+def test_a_dated_record_that_comes_late_counts_in_the_first_minute_that_is_open() -> None:
+    place = ("a", 0)
+    minutes = Minutes(0, {place: Standing(0)}, dated=True)
+    minutes.idle(place, 2 * MINUTE)
+    assert [one.end for one in minutes.closed()] == [MINUTE, 2 * MINUTE]
+    assert minutes.time_of_dated(place, 30_000) == 2 * MINUTE
+    # and one without a time of its own when the latest did
+    minutes.take(place, 0, 5 * MINUTE, [])
+    assert minutes.time_of_dated(place, None) == 5 * MINUTE
+
+
+def test_figures_of_dated_records_begin_with_the_first_in_which_something_happened() -> None:
+    place = ("a", 0)
+    minutes = Minutes(10 * MINUTE, {place: Standing(0)}, dated=True)
+    minutes.take(place, 0, 10 * MINUTE, [Ruled(10 * MINUTE, SettingsRecord(), None)])
+    assert not minutes.begin()
+    at = 70 * MINUTE + 1
+    minutes.take(place, 1, at, [Message(at, "a", 1)])
+    assert minutes.begin()
+    minutes.idle(place, 72 * MINUTE)
+    first, *_ = minutes.closed()
+    assert (first.end, first.facts) == (71 * MINUTE, [Message(at, "a", 1)])
+
+
+def test_a_partition_full_of_dated_records_passes_what_it_was_read_up_to() -> None:
+    """It is not read to its end before some of its minutes are closed, and they would never be."""
+    full, empty = ("a", 0), ("b", 0)
+    minutes = Minutes(0, {full: Standing(0), empty: Standing(0)}, dated=True)
+    for offset in range(MOST_WAITING):
+        minutes.take(full, offset, offset, [Message(offset, "a", 1)])
+    assert minutes.ahead() == {full}
+    minutes.idle(empty, 9 * MINUTE)
+    minutes.crowded(MINUTE)
+    assert [len(one.facts) for one in minutes.closed()] == []
+    minutes.take(full, MOST_WAITING, 3 * MINUTE, [Message(3 * MINUTE, "a", 1)])
+    minutes.crowded(2 * MINUTE)
+    assert [len(one.facts) for one in minutes.closed()] == [MOST_WAITING, 0]
+    assert minutes.ahead() == set()

@@ -338,6 +338,47 @@ def test_a_critical_episode_heads_the_page() -> None:
     assert page.header.banners[0].sentence == "1 critical anomaly episode(s)."
 
 
+def test_an_episode_of_simulated_time_wakes_nobody() -> None:
+    samples = said(metrics.ANOMALY_ACTIVE, 2, kpi="events", dimension="shop")
+    worker = a_summary(facts={"clock": "source", "now": START})
+
+    page = shown(worker, a_summary("observe", "one", samples=samples))
+
+    (banner,) = [one for one in page.header.banners if one.source == "observe"]
+    assert (banner.severity, banner.sentence) == ("ticket", "1 critical anomaly episode(s).")
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        (["A", "B"], "2 of the day's best sellers are sold out: A, B."),
+        (list("ABCDE"), "5 of the day's best sellers are sold out: A, B, C and 2 more."),
+    ],
+)
+def test_best_sellers_that_are_sold_out_are_in_the_banner(gone: list[str], said: str) -> None:
+    page = observed(facts={"stock": {"best_sold_out": gone}})
+
+    (banner,) = [each for each in page.header.banners if each.source == "observe"]
+    assert (banner.severity, banner.sentence) == ("ticket", said)
+
+
+@pytest.mark.parametrize("stock", [None, {"best_sold_out": []}, {}, "of another version"])
+def test_no_banner_speaks_of_stock_that_is_there_or_not_known(stock: object) -> None:
+    page = observed(facts={"stock": stock})
+
+    assert not [each for each in page.header.banners if each.source == "observe"]
+
+
+def test_messages_stopped_because_all_is_sold_out_are_counted_from_the_hand_overs() -> None:
+    before = said(metrics.CANCELLED, 1, reason="out_of_stock")
+    history = History()
+    look(history, [a_summary(at=START, samples=before)], START)
+    after = said(metrics.CANCELLED, 4, reason="out_of_stock")
+    look(history, [a_summary(samples=after)], LATER)
+
+    assert snapshot(history.summaries, history, LATER).funnel.out_of_stock == 3
+
+
 def test_what_the_observer_knows_is_passed_on_without_what_other_panels_have() -> None:
     facts = {"currency": "EUR", "sales": {"products": []}, "episodes": [], "tail": [{"at": 1}]}
     waiting = a_summary("observe", "a second one")

@@ -429,6 +429,7 @@ def test_the_doctor_says_of_each_part_whether_it_is_well() -> None:
     assert [finding["about"] for finding in findings] == [
         "kafka",
         "topics",
+        "products",
         "retention",
         "copies",
         "redis",

@@ -1,6 +1,6 @@
 """Hand-over: whatever happens between decision and delivery, the person is right."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -51,6 +51,19 @@ class Switched:
 
 
 @dataclass
+class Shelves:
+    """What the shop tells as a test sets it: the products sold out, or what happens to who asks."""
+
+    gone: set[str] = field(default_factory=set)
+    away: Unavailable | None = None
+
+    async def all_of(self, product_ids: Collection[str]) -> bool:
+        if self.away is not None:
+            raise self.away
+        return bool(product_ids) and self.gone.issuperset(product_ids)
+
+
+@dataclass
 class Scripted:
     """A gateway that does what a test says, in turn; then it accepts."""
 
@@ -79,12 +92,14 @@ class Desk:
         self.naps: list[float] = []
         self.meanwhile: list[object] = []
         self.switch = Switched()
+        self.shelves = Shelves()
         self.hand_overs = HandOvers(
             self.world.store,
             self.artefacts,
             WallClock(lambda: self.world.now),
             self.switch,
             self.sleep,
+            sold_out=self.shelves,
         )
 
     async def sleep(self, seconds: float) -> None:
@@ -222,6 +237,42 @@ def test_a_pause_while_an_absent_gateway_is_waited_for_is_heard_before_the_next_
     assert len(gateway.sent) == 1
 
 
+def test_what_offers_only_what_is_sold_out_is_cancelled(desk: Desk) -> None:
+    desk.shelves.gone = {"p-1", "p-2"}
+    assert desk.refusal() == ("cancelled", "out_of_stock")
+
+
+def test_one_product_that_is_left_or_unknown_is_offered_still() -> None:
+    desk = Desk()
+    desk.world.person()
+    for product in ("p-1", "p-2"):
+        desk.world.event(desk.world.told().added(product, cart="c-1"))
+    desk.world.wait("1h")
+    desk.shelves.gone = {"p-1"}
+    assert isinstance(desk.judge(), Proceed)
+    desk.shelves.gone = {"p-1", "p-2"}
+    assert desk.refusal() == ("cancelled", "out_of_stock")
+
+
+def test_what_she_did_herself_is_the_better_reason(desk: Desk) -> None:
+    desk.shelves.gone = {"p-1"}
+    desk.world.event(desk.world.told().ordered("o-1", "p-1", cart="c-1"))
+    assert desk.refusal() == ("cancelled", "converted")
+
+
+def test_what_nobody_can_say_yet_of_the_products_is_waited_for(desk: Desk) -> None:
+    desk.shelves.away = AWAY
+    with pytest.raises(Unavailable):
+        desk.judge()
+
+
+def test_what_sells_out_while_an_absent_gateway_is_waited_for_is_not_offered(desk: Desk) -> None:
+    desk.meanwhile.append(lambda: desk.shelves.gone.add("p-1"))
+    gateway = Scripted([AWAY])
+    told = desk.call(gateway)
+    assert (told.type, told.reason, len(gateway.sent)) == ("cancelled", "out_of_stock", 1)
+
+
 @pytest.mark.parametrize(("share", "goes"), [(0.1, False), (0.9, True)])
 def test_a_throttle_set_after_the_decision_draws_the_same_lot_at_hand_over(
     desk: Desk, share: float, goes: bool
@@ -274,6 +325,8 @@ def test_an_order_that_had_its_say_may_still_be_told() -> None:
     (order,) = desk.world.profile().orders
     assert order.spoken == ["post-purchase-7d"]
 
+    assert isinstance(desk.judge(), Proceed)
+    desk.shelves.gone = {"p-1"}  # she has hers
     assert isinstance(desk.judge(), Proceed)
 
     desk.world.event(desk.world.told().cancelled("o-1"))
@@ -481,10 +534,15 @@ def test_every_report_is_one_that_intake_reads_and_the_fold_understands(desk: De
         }  # fmt: skip
 
 
-def test_a_refusal_gives_the_charge_back(desk: Desk) -> None:
-    desk.world.event(desk.world.told().removed("p-1", cart="c-1"))
+@pytest.mark.parametrize("why", ["emptied", "out_of_stock"])
+def test_a_refusal_gives_the_charge_back(desk: Desk, why: str) -> None:
+    if why == "emptied":
+        desk.world.event(desk.world.told().removed("p-1", cart="c-1"))
+    else:
+        desk.shelves.gone = {"p-1"}
     judged = desk.judge()
     assert isinstance(judged, Refusal)
     told = judged.feedback
+    assert told.reason == why
     desk.world.event(desk.world.told().outcome(told.action_id, told.type, told.channel))
     assert [send.charged for send in desk.world.profile().sends] == [False]

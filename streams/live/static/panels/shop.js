@@ -51,13 +51,37 @@ function sales(snapshot, { observed, currency, span }) {
 function stock(snapshot, { observed, span }) {
   const since = span(snapshot.decisions.since);
   const { out_of_stock: stopped } = snapshot.funnel;
-  const known = (observed?.sales.products ?? []).filter((each) => isNumber(each.stock)).sort((a, b) => a.stock - b.stock);
-  const lines = known.slice(0, 10).map((each) => ({
-    key: each.product_id,
-    cells: [each.name || each.product_id, [each.stock <= 0 ? h("span", { class: "bad" }, icon("bad"), " ") : null, count(each.stock), " ", W.shop.pieces]],
-  }));
+  const told = observed?.stock;
   return [
     h("p", {}, stopped > 0 ? [h("span", { class: "warn" }, icon("warn")), " ", W.shop.stockText(since, count(stopped))] : W.shop.stockNone(since)),
-    lines.length ? table(W.shop.stock, [[W.shop.columns[0], ""], [W.shop.left, "number"]], lines) : because(W.shop.noStock),
+    told ? [states(told), short(told)] : because(noStock(observed)),
   ];
+}
+
+// The observer says in a note why it is not known.
+const noStock = (observed) => (observed?.notes ?? []).find((note) => note.startsWith("Stock is not known")) ?? W.shop.noStock;
+
+const states = ({ states: by, best, low_days: days }) =>
+  pairs([
+    [W.shop.soldOut, [mark("bad", by.sold_out), count(by.sold_out), by.sold_out ? h("span", { class: "reason" }, W.shop.ofBest(count(best.sold_out))) : null]],
+    [W.shop.low(number(days)), [mark("warn", by.low), count(by.low), by.low ? h("span", { class: "reason" }, W.shop.ofBest(count(best.low))) : null]],
+    [W.shop.inStock, count(by.in_stock)],
+    [W.shop.unknown, count(by.unknown + by.unreadable)],
+  ]);
+
+const mark = (kind, found) => (found > 0 ? h("span", { class: kind }, icon(kind), " ") : null);
+
+// What sells and is sold out or low: what ends first, first.
+function short({ rows }) {
+  if (!rows.length) return because(W.shop.enough);
+  const lines = rows.slice(0, 10).map((each) => ({
+    key: each.product_id,
+    cells: [
+      each.name,
+      [mark(each.stock ? "warn" : "bad", 1), count(each.stock)],
+      number(Math.round(each.per_day * 10) / 10),
+      each.stock ? number(Math.round(each.days * 10) / 10) : NOTHING,
+    ],
+  }));
+  return table(W.shop.stock, W.shop.stockColumns.map((text, index) => [text, index ? "number" : ""]), lines, { tall: true });
 }

@@ -18,7 +18,9 @@ export function view(snapshot, context) {
 
 function chart(source, context) {
   const points = context.windowed(source.history);
-  const of = band(source, context.observed);
+  const series = seriesOf(source, context.observed);
+  const usual = usually(source, series);
+  const of = band(series);
   context.charts.set(`traffic-${source.name}`, {
     format: rate,
     data: {
@@ -28,7 +30,7 @@ function chart(source, context) {
       highs: points.map(([at]) => of(at, 1)),
     },
   });
-  const colour = seen(judged(source), context);
+  const colour = seen(judged(source, usual), context);
   return h(
     "figure",
     { key: source.name, "data-source": source.name, "data-state": colour },
@@ -36,17 +38,27 @@ function chart(source, context) {
       "figcaption",
       {},
       h("strong", {}, source.name),
-      h("span", {}, mark(colour), " ", rate(source.rate), ", ", said(source, context)),
-      h("span", { class: "reason" }, usual(source)),
+      h("span", {}, mark(colour), " ", rate(source.rate), ", ", said(source, usual, context)),
+      h("span", { class: "reason" }, expected(usual)),
     ),
     h("div", { class: "chart", key: "chart", own: true, role: "img", "aria-label": summary(source, points), "data-chart": `traffic-${source.name}` }),
     numbers(source, points, of, context),
   );
 }
 
+/** The observer's series of the records of a source. */
+const seriesOf = ({ name }, observed) => observed?.series.find((each) => each.dimension.source === name && /^events?/.test(each.kpi));
+
+/** Its last closed window, per second: what came is held against what was expected of that time. */
+function usually({ rate: value, low, high }, series) {
+  const last = series?.points.at(-1);
+  if (!last) return { value, low, high };
+  const [, came, , lowest, highest] = last.map((each) => (isNumber(each) ? each / series.window_s : null));
+  return { value: came, low: lowest, high: highest };
+}
+
 /** What was expected at a time, per second: (ms, 0 = low | 1 = high) → number or null. */
-function band({ name }, observed) {
-  const series = observed?.series.find((each) => each.dimension.source === name && /^events?/.test(each.kpi));
+function band(series) {
   if (!series) return () => null;
   const width = series.window_s * 1000;
   return (at, side) => {
@@ -56,27 +68,30 @@ function band({ name }, observed) {
   };
 }
 
-const out = ({ rate: now, low, high }) =>
+const out = ({ value: now, low, high }) =>
   !isNumber(low) || !isNumber(high) || !isNumber(now) ? null : now > high ? "above" : now < low ? "below" : "asUsual";
 
-function judged(source) {
+function judged(source, usual) {
   if (source.silent) return "bad";
   if (!isNumber(source.rate)) return "unknown";
-  const place = out(source);
+  const place = out(usual);
   return place === null ? "unknown" : place === "asUsual" ? "ok" : "warn";
 }
 
-function said(source, context) {
+function said(source, usual, context) {
   if (source.silent) return W.traffic.silent(duration(Math.round(source.silent_for / 1000)));
-  const place = out(source);
+  const place = out(usual);
   if (place !== null) return W.traffic[place];
-  if (source.last_at !== null) return W.traffic.last(when(source.last_at, context.now));
+  const last = context.simulated ? lastOf(source, context.observed) : source.last_at;
+  if (last !== null) return W.traffic.last(when(last, context.now));
   return source.rate > 0 ? W.traffic.sends : W.traffic.never;
 }
 
-function usual(source) {
-  if (isNumber(source.low) && isNumber(source.high)) return W.traffic.usual(rate(source.low), rate(source.high));
-  return W.traffic.noBand;
+/** When the last record was, in the time of the page; brokers only know the wall's. */
+const lastOf = ({ name }, observed) => observed?.sources.find((each) => each.source === name)?.last_record_at ?? null;
+
+function expected({ low, high }) {
+  return isNumber(low) && isNumber(high) ? W.traffic.usual(rate(low), rate(high)) : W.traffic.noBand;
 }
 
 function summary(source, points) {

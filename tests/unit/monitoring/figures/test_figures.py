@@ -86,7 +86,7 @@ def test_a_source_costs_by_its_visits_or_by_the_day_and_otherwise_nobody_knows()
     assert rows["search"].cpa is None  # no order: no cost of an order
     assert rows["search"].roi == -1.0
     assert (rows["email"].cost, rows["email"].cpa, rows["email"].roi) == (None, None, None)
-    assert "email" in page.notes(figures, ("search", "email"), costs)[1]
+    assert "email" in page.notes(figures, ("search", "email"), costs)[0]
 
 
 # --- arms -----------------------------------------------------------------------------------------
@@ -328,7 +328,36 @@ def test_a_new_schema_begins_a_new_baseline() -> None:
     drift.take(
         Decided(2, 2, 1, 0, "c", "p", "suppress", "x", 2, 2, features={"b": 1.0}, schema="s2")
     )
-    assert (drift.schema, drift.names, len(drift.sample)) == ("s2", ["b"], 1)
+    assert (drift.schema, drift.names) == ("s2", ["b"])
+    assert [len(day) for day in drift.days.values()] == [1]
+
+
+def _drifted() -> Figures:
+    """Return a shop that is unlike its first week since more than a week."""
+    figures = Figures(terms=_TERMS)
+    for day in range(15):
+        value = 1.0 if day < 7 else 2.0
+        at = day * DAY + HOUR
+        _closed(figures, at, *(_scored(at, day * FEWEST + one, value) for one in range(FEWEST)))
+    return figures
+
+
+def test_a_new_model_is_held_against_the_week_before_it() -> None:
+    figures = _drifted()
+    assert figures.drift.psi()["age"] > 1.0
+    at = 15 * DAY
+    _closed(figures, at, Ruled(at, SettingsRecord(model="m2")))
+    assert figures.drift.psi() == {}  # nobody was scored by it
+    _closed(figures, at + MINUTE, *(_scored(at, 9_000 + one, 2.0) for one in range(FEWEST)))
+    assert figures.drift.psi()["age"] < 0.01
+
+
+def test_settings_that_leave_the_model_leave_what_it_is_held_against() -> None:
+    figures = _drifted()
+    drifted = figures.drift.psi()
+    at = 15 * DAY
+    _closed(figures, at, Ruled(at, SettingsRecord(campaigns="c2")))
+    assert figures.drift.psi() == drifted
 
 
 def test_psi_is_that_of_the_textbook() -> None:

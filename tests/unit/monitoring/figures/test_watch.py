@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from engine import controls
 from engine.events import Control, SettingsRecord
-from engine.times import MINUTE
+from engine.times import HOUR, MINUTE
 from monitoring.anomalies.kpi import Kpi
 from monitoring.figures.acquisition import Cost, Origin, Origins
 from monitoring.figures.catalogue import Known
@@ -226,3 +226,64 @@ def test_a_kpi_that_left_the_table_leaves_its_series_behind() -> None:
 
     assert [one.kpi for one in fewer.series()] == ["rate"]
     assert len(fewer.series()[0].points) == 20
+
+
+# --- by the hour ----------------------------------------------------------------------------------
+
+
+def _by_the_hour(table: Table, hours: int, sent: Course) -> tuple[Watch, list[Change]]:
+    """Feed hours of a shop that ticks once an hour; the day before the last a deploy was made."""
+    watch, ruling, changes = Watch(table.by_the_hour(), by=HOUR), Ruling(), []
+    for minute in range(1, hours * 60 + 1):
+        counts = Counts()
+        if minute % 60 == 1 and (count := sent(minute // 60)):
+            counts.add(("sent", "push"), count)
+            counts.add(("sent_for", "push", "cart" if count < 100 else "flood"), count)
+        if minute == (hours - 3) * 60:
+            for number, settings in enumerate((_MODEL, _CAMPAIGNS)):
+                ruling.take(Ruled(minute * MINUTE + number, settings), counts)
+        changes += watch.close(minute * MINUTE, counts, (), _KNOWN, ruling)
+    return watch, changes
+
+
+_MODEL = SettingsRecord(model="m" * 64, origin="demo")
+_CAMPAIGNS = SettingsRecord(campaigns="c" * 64, origin="demo")
+
+
+def test_by_the_hour_an_episode_names_the_hour_s_parts_and_the_deploys_of_the_day() -> None:
+    hours = 60 * 24
+    table = Table(watched=(_RATE,), origins=_ORIGINS)
+    _, changes = _by_the_hour(
+        table, hours, lambda hour: 900 if hour >= hours - 2 else 20 + hour * 7 % 5
+    )
+    (opened,) = [one for one in changes if one.episode.state == "opened"]
+    assert opened.window[1] - opened.window[0] == HOUR
+    assert [one.what for one in opened.episode.causes] == [
+        "model mmmmmmmm",
+        "campaigns cccccccc",
+    ]
+    assert opened.episode.contributors[0].dimension == {"campaign": "flood"}
+
+
+def test_by_the_hour_a_band_that_says_nothing_is_not_shown() -> None:
+    table = Table(watched=(_RATE,), origins=_ORIGINS)
+    watch, changes = _by_the_hour(
+        table, 9 * 24, lambda hour: 0 if hour % 24 < 8 else 3 + hour * hour % 700
+    )
+    (series,) = watch.series()
+    assert changes == []
+    assert not series.enough
+    assert series.points[-1].value is not None
+    assert {point.high for point in series.points} == {None}
+    steady, _ = _by_the_hour(table, 30 * 24, lambda hour: 20 + hour * 7 % 5)
+    assert steady.series()[0].enough
+
+
+def test_by_the_hour_the_first_is_not_judged_for_all_people_are_told_in_it() -> None:
+    table = Table(watched=(_RATE,), origins=_ORIGINS)
+    watch, changes = _by_the_hour(table, 10 * 24, lambda hour: 20 + hour * 7 % 5 if hour else 4_000)
+    (series,) = watch.series()
+    assert changes == []
+    assert series.enough
+    assert series.points[-1].high is not None
+    assert series.points[-1].high < 60

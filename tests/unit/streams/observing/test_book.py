@@ -11,6 +11,7 @@ from engine.events import SettingsRecord
 from engine.times import HOUR, MINUTE
 from monitoring.figures.acquisition import Cost, Origin, Origins
 from monitoring.figures.seen import PURCHASE, Decided, Message, Order, Reported, Ruled, Seen, Terms
+from monitoring.figures.shelf import Shelf
 from streams.observing import kpi_file
 from streams.observing.book import Book, recorder_of
 from streams.observing.kept import pack, unpack
@@ -55,6 +56,34 @@ def test_history_is_counted_and_answered_by_no_brake() -> None:
     counts = book.close(closed, closed.end + HOUR)
     assert book.asked == []
     assert counts.of(("hard_bounced", "sms", "acme")) == 40
+
+
+def test_in_simulated_time_brakes_do_not_pull_and_say_what_they_would_have_done() -> None:
+    book = Book(_TABLE, ["app"], "rekindle.", "one", simulated=True)
+    hour = -_START % HOUR // MINUTE + 60
+    for number in range(1, hour + 1):
+        closed = _bouncing(number) if number == hour - 5 else _minute(number)
+        book.close(closed, closed.end)
+    assert closed.end % HOUR == 0
+    assert book.asked == []
+    spoken, would = book.facts({}, []).notes[-2:]
+    assert "brakes do not pull" in spoken
+    assert "channel:sms" in would
+    assert "10.0%" in would or "10 %" in would
+    for number in range(hour + 1, hour + 26 * 60):
+        book.close(_minute(number), closed.end)
+    assert "brakes do not pull" in book.facts({}, []).notes[-1]
+
+
+def test_in_simulated_time_figures_are_judged_by_the_hour() -> None:
+    book = Book(_TABLE, ["app"], "rekindle.", "one", simulated=True)
+    for number in range(1, 181):
+        at = _START + number * MINUTE - 1
+        book.close(_minute(number, [Message(at, "app", number)]), at)
+    (records,) = [one for one in book.facts({}, []).series if one.kpi == "event_rate"]
+    assert records.window_s == 3_600
+    assert all(point.at % HOUR == 0 for point in records.points)
+    assert [point.value for point in records.points][-2:] == [60, 60]
 
 
 def test_few_bounces_ask_for_nothing() -> None:
@@ -121,6 +150,33 @@ def test_metrics_show_what_the_closed_minutes_counted() -> None:
     assert 'kpi_expected{dimension="sms",kpi="send_rate"}' not in seen
 
 
+def test_the_series_of_a_provider_that_is_known_begin_at_0() -> None:
+    recorder = recorder_of(_TABLE, ["app"])
+    recorder.meet(["webhook"])
+
+    seen = _samples(recorder.render().decode())
+
+    assert seen['outcomes_total{channel="sms",provider="webhook",type="bounced"}'] == 0
+    assert seen['hard_bounces_total{channel="sms",provider="webhook"}'] == 0
+
+
+def test_only_what_bounces_for_good_is_a_hard_bounce() -> None:
+    book, recorder = _book(), recorder_of(_TABLE, ["app"])
+    at = _START + MINUTE - 1
+    closed = _bouncing(1)
+    before = recorder_of(_TABLE, ["app"])
+    before.count(_book().close(closed, closed.end))
+    closed.facts.append(Reported(at, 1_399, "sms", "acme", "bounced", at))
+
+    recorder.count(book.close(closed, closed.end))
+
+    bounced = 'outcomes_total{channel="sms",provider="acme",type="bounced"}'
+    hard = 'hard_bounces_total{channel="sms",provider="acme"}'
+    old, new = (_samples(one.render().decode()) for one in (before, recorder))
+    assert (new[bounced] - old[bounced], new[hard] - old[hard]) == (1, 0)
+    assert old[hard] > 0
+
+
 @pytest.mark.parametrize(("currency", "cost"), [("EUR", 2.0), ("CNY", None)])
 def test_what_visits_cost_in_another_currency_than_orders_is_not_known(
     currency: str, cost: float | None
@@ -155,3 +211,22 @@ def _samples(text: str) -> dict[str, float]:
             name = sample.name.removeprefix("rekindle_")
             found[f"{name}{{{labels}}}" if labels else name] = sample.value
     return found
+
+
+def test_stock_is_in_metrics_only_while_it_is_known() -> None:
+    book, recorder = _book(), recorder_of(_TABLE, ["app"])
+    closed = _minute(1)
+    recorder.count(book.close(closed, closed.end))
+    shelf = Shelf()
+    shelf.tell("p1", 0, "")
+    shelf.tell("p2", None, "")
+
+    recorder.stock(book.facts({}, [], shelf).stock)
+    known = _samples(recorder.render().decode())
+    recorder.stock(book.facts({}, []).stock)
+    unknown = _samples(recorder.render().decode())
+
+    assert known['products{seller="other",state="sold_out"}'] == 1
+    assert known['products{seller="best",state="sold_out"}'] == 0
+    assert known['products{seller="other",state="unknown"}'] == 1
+    assert not [name for name in unknown if name.startswith("products{")]

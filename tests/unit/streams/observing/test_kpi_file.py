@@ -7,6 +7,7 @@ import pytest
 from engine.errors import Refused
 from engine.times import MINUTE
 from monitoring.figures.acquisition import Cost
+from monitoring.figures.shelf import Limits
 from monitoring.figures.watched import Table
 from streams.observing import kpi_file
 
@@ -55,9 +56,18 @@ def test_costs_and_known_days_are_read() -> None:
     assert not day.covers("other", day.start, day.end)
 
 
+def test_when_stock_is_low_is_read_and_what_ships_says_the_defaults() -> None:
+    table = _read("[stock]\nlow_days = 7.5\nbest_sellers = 5\n" + _KPI)
+    assert table.stock == Limits(low_days=7.5, best_sellers=5)
+    assert _read(_KPI).stock == kpi_file.load(None).stock == Limits()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("[stock]\nlow_days = 0\n", "kpis.toml:2: `low_days = 0`"),
+        ("[stock]\nbest_sellers = 21\n", "kpis.toml:2: `best_sellers = 21`"),
+        ("[stock]\nlow = 3\n", "kpis.toml:2: `low` is not a key"),
         ("x = ", "kpis.toml:1: this is not TOML"),
         (_KPI.replace("sent", "sents", 1).replace('"sent"', '"sents"'), "did you mean `sent`?"),
         (_KPI.replace('"level"', '"ratio"'), 'kpis.toml:6: `kind = "ratio"` does not fit sent'),
