@@ -191,10 +191,8 @@ class ObserverRecorder:
 
     # --- how it stands --------------------------------------------------------------------------
 
-    def stand(
-        self, series: Iterable[Series], drift: Mapping[str, float], horizon: Mapping[str, int]
-    ) -> None:
-        """Show the KPIs as of their last closed windows; ``horizon`` in ms by topic."""
+    def stand(self, series: Iterable[Series], drift: Mapping[str, float]) -> None:
+        """Show the KPIs as of their last closed windows."""
         shown: dict[tuple[str, str], tuple[float | None, ...]] = {}
         for one in series:
             if one.points:
@@ -213,6 +211,12 @@ class ObserverRecorder:
         for name, psi in drift.items():
             self._drift.labels(name).set(psi)
         self._drifting = set(drift)
+
+    def reached(self, horizon: Mapping[str, int]) -> None:
+        """Show up to when each topic was read, wall ms; also while no minute closes.
+
+        One topic that stands still holds every minute open, and must be told from the others.
+        """
         for topic, at in horizon.items():
             self._horizon[topic].set(at / _SECOND)
 

@@ -127,6 +127,7 @@ class Observing(faust.Service):
         self._away = ""
         while not self.should_stop and self.ours:
             await self._following.look(_WAIT)
+            self.recorder.reached(self._following.horizon())
             await self._fold()
             if monotonic() - self._renewed_at > RENEWED_EVERY:
                 self.ours = await self._lease.take()
@@ -199,15 +200,13 @@ class Observing(faust.Service):
                 f"{self._following.missed:,} records were gone from Kafka before they were read."
             )
         self.facts = facts
-        self.recorder.stand(facts.series, facts.model.drift, horizon)
+        self.recorder.stand(facts.series, facts.model.drift)
         self.recorder.stock(facts.stock)
 
     def _stand(self) -> None:
         """Say up to which wall time everything was read and judged, while no tick closes more."""
         self._stood_at = self._following.passed
         self.recorder.ran(self._stood_at)
-        facts = self.facts
-        self.recorder.stand(facts.series, facts.model.drift, self._following.horizon())
 
     async def _keep(self, closed: Closed) -> None:
         """Keep what is known after a minute, tell what is to be told, do what is asked for."""

@@ -142,7 +142,10 @@ class SetUp:
             time.sleep(0.5)  # the pace of the shop; nobody waits for anything here
 
     def catalogue(self) -> None:
-        """Tell what is left of the products that `traffic` speaks of: two are sold out, one low."""
+        """Tell what is left of the products that `traffic` speaks of.
+
+        Of what sells one is low, of what nobody orders two are sold out.
+        """
         products = [(f"p{number}", _left(number)) for number in range(_PRODUCTS)]
         self.shop.publish(
             "products",
@@ -157,7 +160,7 @@ def _left(number: int) -> int | None:
     """Return pieces; of the last product nobody tells it. Shoppers here buy thousands a day."""
     if number == _PRODUCTS - 1:
         return None
-    return {3: 0, 13: 0, 7: 50}.get(number, 10_000_000)
+    return {3: 0, 13: 0, 8: 50}.get(number, 10_000_000)
 
 
 def _json(message: dict[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from engine import events as ev
 from engine.times import HOUR, MINUTE, iso
+from tests.faults.alerts.platform import well
 from tests.faults.alerts.trial import Fault
 from tests.support.running import wait_until
 from tests.support.set_up import SetUp
@@ -170,6 +171,28 @@ def _looked(at: int) -> bytes:
 _APPS: Final = _Apps()
 
 
+# --- a best seller that runs out ------------------------------------------------------------------
+
+# Every fourth shopper orders; of the products that they order this is one.
+_BEST: Final = "p4"
+
+
+def _sells(world: SetUp) -> object:
+    """Tell what is left, and return whether it is known that there is enough of what sells best."""
+    if not world.prometheus.query("rekindle_products"):
+        world.catalogue()
+    enough = 'rekindle_products{seller="best", state="in_stock"} > 0'
+    others = 'rekindle_products{seller="other", state="sold_out"} > 0'
+    return well(["BestSellersSoldOut"], f"sum({enough}) and sum({others})")(world)
+
+
+@contextmanager
+def _sold_out(world: SetUp) -> Iterator[None]:
+    told = {"product_id": _BEST, "stock": 0}
+    world.shop.publish("products", [(_BEST.encode(), json.dumps(told).encode())])
+    yield
+
+
 # --- nobody counts --------------------------------------------------------------------------------
 
 
@@ -218,6 +241,13 @@ FAULTS: tuple[Fault, ...] = (
         environ={"REKINDLE_SOURCES": "rekindle.events.raw," + ",".join(_RATES)},
         prepares=_APPS.begin,
         observe=("--since", "75m"),
+    ),
+    Fault(
+        "best-seller-sold-out",
+        "the shop told of a product that sold well that no piece of it was left",
+        ("BestSellersSoldOut",),
+        _sold_out,
+        given=_sells,
     ),
     Fault(
         "kafka-silent",

@@ -15,6 +15,11 @@ from tests.support.set_up import SetUp
 # A second worker of an autoscaler that hunts: coming and going are two rebalances.
 _HUNTS = 4
 _CROWD, _LOT = 40_000, 2_000
+# Of every process: half a minute was seen, and nothing in it leads even to half of what is too much.
+_STEADY = """
+    min(count_over_time(process_resident_memory_bytes{job="rekindle"}[30s])) > 25
+    and max(predict_linear(process_resident_memory_bytes{job="rekindle"}[30s], 4 * 3600)) < 1024 ^ 3
+"""
 
 
 @contextmanager
@@ -235,6 +240,8 @@ FAULTS = (
         _crowd,
         shoppers=False,
         shortened={"MemoryGrowth": [("[2h]", "[30s]"), ("[15m]", "[20s]")]},
+        # or what the processes took when they started would count
+        given=well(["MemoryGrowth"], _STEADY),
         within=120,
     ),
     Fault(

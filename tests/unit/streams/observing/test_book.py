@@ -132,7 +132,8 @@ def test_metrics_show_what_the_closed_minutes_counted() -> None:
 
     recorder.count(book.close(closed, closed.end))
     facts = book.facts({"app": closed.end}, [])
-    recorder.stand(facts.series, {"age": 0.3}, facts.horizon)
+    recorder.stand(facts.series, {"age": 0.3})
+    recorder.reached(facts.horizon)
     recorder.ran(closed.end)
 
     seen = _samples(recorder.render().decode())
@@ -197,8 +198,8 @@ def test_a_series_that_is_no_longer_told_has_no_gauge_left() -> None:
     book, recorder = _book(), recorder_of(_TABLE, ["app"])
     closed = _bouncing(1)
     recorder.count(book.close(closed, closed.end))
-    recorder.stand(book.facts({}, []).series, {"age": 1.0}, {})
-    recorder.stand([], {}, {})
+    recorder.stand(book.facts({}, []).series, {"age": 1.0})
+    recorder.stand([], {})
     seen = _samples(recorder.render().decode())
     assert not any(name.startswith(("kpi_value", "model_feature_drift")) for name in seen)
 
