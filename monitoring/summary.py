@@ -4,6 +4,7 @@ Every process of a deployment leaves its summary where the others find it; whoev
 the live page shows all of them. Nobody asks another process over HTTP.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -13,6 +14,9 @@ from msgspec import Struct, field
 from prometheus_client import CollectorRegistry
 
 Kind = Literal["worker", "observe", "audit"]
+
+# A character of a label's value that Prometheus writes with a backslash before it.
+_ESCAPE: Final = re.compile(r"\\(.)")
 
 # Samples of the client library that say nothing to a reader of the page.
 _UNTOLD: Final = ("process_virtual_memory_bytes", "process_max_fds", "python_")
@@ -112,7 +116,7 @@ def _escaped(value: str) -> str:
 def _plain(value: str) -> str:
     if "\\" not in value:
         return value
-    return value.replace("\\\\", "\0").replace("\\n", "\n").replace('\\"', '"').replace("\0", "\\")
+    return _ESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[1], value)
 
 
 __all__ = ["Kind", "Summary", "decode", "encode", "samples_of", "scraped", "taken_apart"]

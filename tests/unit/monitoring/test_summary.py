@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,6 +14,7 @@ names = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
 
 
 @given(name=names, labels=st.dictionaries(names, st.text(max_size=12), max_size=4))
+@example(name="_", labels={"_": "\n\x00"})
 def test_a_series_is_taken_apart_as_it_was_written(name: str, labels: dict[str, str]) -> None:
     assert taken_apart(scraped(name, labels)) == (name, tuple(labels.items()))
 
