@@ -117,7 +117,7 @@ def test_a_broken_engine_is_noticed(
     caught(law, cases, mutant)
 
 
-def test_the_strategies_reach_every_reason_of_this_issue() -> None:
+def test_the_strategies_reach_every_reason() -> None:
     """Not a law of the engine but of the strategies: where nothing happens nothing is proven."""
     reasons: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
