@@ -4,25 +4,18 @@ What ships under ops/ runs; receivers' addresses are replaced, and the window of
 shortened, because a test cannot wait ten minutes for an alert to be resolved.
 """
 
-import asyncio
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from uuid import uuid4
 
-import msgspec
 import pytest
 
-from engine.actions import Action
-from engine.actions import decode as decode_action
-from engine.actions import encode as encode_action
-from streams.log.producer import Producer, Record
-from streams.log.reader import POSITION
 from tests.support.agreement import wait_folded
 from tests.support.fired import END_TO_END
+from tests.support.over_cap import over_cap
 from tests.support.processes import Server
 from tests.support.prometheus import Alertmanager, Prometheus, Told, Webhooks
 from tests.support.running import Running, Shop, shipped, wait_until
@@ -104,7 +97,7 @@ def test_injected_faults_reach_whom_they_concern_and_are_resolved(
         killed = time.monotonic()
         other.kill()
         injected = time.monotonic()
-        _inject_over_cap(shop)
+        over_cap(shop)
         told = watched.wait("CapViolation", injected, _PROMISED)
         assert told.labels["channel"] == "push"
         assert told.labels["severity"] == "page"
@@ -128,19 +121,3 @@ def _ready(audit: Running) -> bool:
         return audit.get("/readyz")[0] == 200
     except OSError:
         return False
-
-
-def _inject_over_cap(shop: Shop) -> None:
-    """Write a second message to somebody who has just had the one that is allowed."""
-    last = max(shop.read("actions.push"), key=lambda record: record.timestamp)
-    action: Action = decode_action(last.value)
-    other = msgspec.structs.replace(action, action_id=str(uuid4()), decision_id=str(uuid4()))
-
-    async def write() -> None:
-        producer = Producer(shop.deployment.kafka)
-        headers = [(POSITION, f"{_EVENTS * 10}.1".encode())]
-        record = Record(last.key, encode_action(other), tuple(headers))
-        await producer.run(shop.prefix + "actions.push", last.partition, [record])
-        await producer.stop()
-
-    asyncio.run(write())

@@ -1,27 +1,20 @@
 """The audit on real Kafka and Redis, beside a real worker: it finds, it stops, and it goes on."""
 
-import asyncio
 import json
 from typing import Any
-from uuid import uuid4
 
-import msgspec
 import pytest
 
-from engine.actions import Action
-from engine.actions import decode as decode_action
-from engine.actions import encode as encode_action
 from monitoring.audit.lane import Lane
 from monitoring.audit.reading import Event
 from monitoring.audit.verdicts import Finding
 from streams.auditing.checkpoint import Checkpoint
 from streams.auditing.pausing import Episode
 from streams.auditing.process import Auditor
-from streams.log.producer import Producer, Record
-from streams.log.reader import POSITION
 from streams.state.connection import RedisConnection
 from streams.wall import now_ms
 from tests.support.agreement import wait_folded
+from tests.support.over_cap import over_cap
 from tests.support.redis_server import RedisServer
 from tests.support.running import Running, Shop, shipped, wait_until
 from tests.support.traffic import traffic
@@ -46,7 +39,7 @@ def test_an_injected_message_over_the_cap_pauses_its_channel_and_a_restart_goes_
         )
         assert _violations(audit) == {}
 
-        _inject_over_cap(shop)
+        over_cap(shop)
         wait_until(lambda: _paused_in_log(shop), "the channel is paused in the log")
         assert _violations(audit) == {"over_cap": 1.0, "undecided": 1.0}
         assert _control(shop)["evidence"]["verdict"] in {"over_cap", "undecided"}
@@ -68,22 +61,6 @@ def _handed_over(shop: Shop) -> bool:
     carried = [value for value in shop.values("feedback") if value["type"] == "accepted"]
     written = [*shop.values("actions.push"), *shop.values("actions.email")]
     return bool(carried) and told >= {value["action_id"] for value in written}
-
-
-def _inject_over_cap(shop: Shop) -> None:
-    """Write a second message to somebody who has just had the one that is allowed."""
-    last = max(shop.read("actions.push"), key=lambda record: record.timestamp)
-    action: Action = decode_action(last.value)
-    other = msgspec.structs.replace(action, action_id=str(uuid4()), decision_id=str(uuid4()))
-
-    async def write() -> None:
-        producer = Producer(shop.deployment.kafka)
-        headers = [(POSITION, f"{_EVENTS * 10}.1".encode())]
-        record = Record(last.key, encode_action(other), tuple(headers))
-        await producer.run(shop.prefix + "actions.push", last.partition, [record])
-        await producer.stop()
-
-    asyncio.run(write())
 
 
 def _controls(shop: Shop) -> list[dict[str, Any]]:
@@ -144,7 +121,7 @@ def test_what_a_killed_worker_left_is_right_and_what_somebody_added_is_not(shop:
     assert clean["unjudged"] == 0
     assert clean["triggers"]["cart"]["armed"] > 100
 
-    _inject_over_cap(shop)
+    over_cap(shop)
     code, text = shop.rekindle("audit", "--once", "--json")
     assert code == 1
     assert {found["verdict"] for found in json.loads(text)["violations"]} == {

@@ -10,12 +10,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from monitoring.figures.told import Facts, of_facts
-from streams.fleet import read
 from streams.log.topics import check, connect, counts
 from streams.observing.kept import pack, unpack
 from streams.observing.minutes import Standing
 from streams.state.connection import RedisConnection
+from tests.support.figures_told import figures_of
 from tests.support.kafka import RunningKafka
 from tests.support.redis_server import RedisServer
 from tests.support.running import Running, Shop, wait_until
@@ -77,7 +76,7 @@ def test_a_silent_source_is_told_once_though_observers_are_killed(quiet_shop: Sh
     wait_until(lambda: "Observer first is at work" in _answer(second, "/readyz"), "it waits")
     first.kill()
     wait_until(lambda: '"ok": true' in _answer(second, "/readyz"), "the second has taken over")
-    facts = wait_until(lambda: _facts(shop, "second"), "the second has told its figures")
+    facts = wait_until(lambda: figures_of(shop, "second"), "the second has told its figures")
     metrics = _answer(second, "/metrics")
     second.stop()
     told = _told(shop)
@@ -95,6 +94,7 @@ def test_a_silent_source_is_told_once_though_observers_are_killed(quiet_shop: Sh
         )
     finally:
         third.stop()
+        print(third.log)  # shown where this fails: it did once in ten runs, and nobody knows why
 
     assert [one["state"] for one in told if one["kpi"] == "source_silent"] == ["opened"]
     assert opened["dimension"] == {"source": f"{shop.prefix}app"}
@@ -185,17 +185,3 @@ def _kept(shop: Shop) -> bool:
             await redis.close()
 
     return asyncio.run(kept())
-
-
-def _facts(shop: Shop, name: str) -> Facts | None:
-    async def told() -> Facts | None:
-        redis = RedisConnection(shop.deployment.redis)
-        try:
-            for summary in await read(redis):
-                if summary.name == name and summary.facts.get("until"):
-                    return of_facts(summary.facts)
-            return None
-        finally:
-            await redis.close()
-
-    return asyncio.run(told())

@@ -17,12 +17,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from engine.profile import Send
 from engine.profile import decode as decode_profile
 from engine.times import HOUR, MINUTE, SECOND, iso
-from monitoring.figures.told import Facts, Stock, of_facts
-from streams.fleet import read
+from monitoring.figures.told import Stock
 from streams.log.topics import check
-from streams.state.connection import RedisConnection
 from tests.support import documents
 from tests.support.agreement import assert_agrees, wait_folded
+from tests.support.figures_told import figures_of
 from tests.support.kafka import RunningKafka
 from tests.support.oracle import stored
 from tests.support.redis_server import RedisServer
@@ -101,7 +100,9 @@ def test_without_the_topic_all_goes_on_and_it_is_said_what_is_not_known(live_sho
             refused = _ask(worker, "POST", "/v1/products", _product("gone", 0))
             shop.segment(*_leaves("her", ("gone",)))
             wait_until(lambda: _fates(shop) == {"her": ("accepted", "")}, "she is told")
-        facts = wait_until(lambda: _facts(shop, "observer"), "the observer has told its figures")
+        facts = wait_until(
+            lambda: figures_of(shop, "observer"), "the observer has told its figures"
+        )
         counted = observer.get("/metrics")[1]
     finally:
         observer.stop()
@@ -181,7 +182,7 @@ def test_the_observer_tells_what_is_sold_out_also_after_a_kill(selling_shop: Sho
     again = shop.start_observer(REKINDLE_WORKER_ID="again")
     try:
         then = wait_until(lambda: _stock(shop, "again", {"sold_out": 2}), "it is told anew")
-        facts = _facts(shop, "again")
+        facts = figures_of(shop, "again")
         counted = again.get("/metrics")[1]
     finally:
         again.stop()
@@ -303,22 +304,8 @@ def _states(**counts: int) -> dict[str, int]:
     return {"unknown": 1, "unreadable": 1} | counts
 
 
-def _facts(shop: Shop, name: str) -> Facts | None:
-    async def told() -> Facts | None:
-        redis = RedisConnection(shop.deployment.redis)
-        try:
-            for summary in await read(redis):
-                if summary.name == name and summary.facts.get("until"):
-                    return of_facts(summary.facts)
-            return None
-        finally:
-            await redis.close()
-
-    return asyncio.run(told())
-
-
 def _stock(shop: Shop, name: str, wanted: dict[str, int]) -> Stock | None:
-    facts = _facts(shop, name)
+    facts = figures_of(shop, name)
     if facts is None or facts.stock is None:
         return None
     return facts.stock if wanted.items() <= facts.stock.states.items() else None
