@@ -21,7 +21,7 @@ endif
 TWICE := $(wildcard tests/unit tests/properties tests/contract tests/acceptance tests/architecture)
 ONCE := $(wildcard tests/integration tests/faults tests/browser tests/alerts)
 
-.PHONY: help setup demo test lint format kafka bench peers faults faults-long lock clean
+.PHONY: help setup demo test lint format kafka bench peers faults faults-long faults-alerts lock clean
 
 help:
 	@echo "make demo    a small shop on an embedded Kafka and Redis, in about three minutes"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint    ruff, mypy, import contracts; 'make format' mends what ruff can"
 	@echo "make bench   how fast it is"
 	@echo "make faults  what it survives, in five minutes; 'make faults-long' the whole, in 35"
+	@echo "make faults-alerts breaks what each alert watches, and waits for the alert"
 	@echo "make lock    requirements.lock anew from pyproject.toml"
 	@echo "make clean   removes what these made, .venv included"
 
@@ -79,6 +80,10 @@ faults: setup kafka
 # the whole, about 35 minutes, with its report; ARGS="--seed 7 --events 500000 --minutes 9" asks less
 faults-long: setup kafka
 	@$(BIN)/python -m tests.faults.run --long --report docs/what-it-survives.md $(ARGS)
+
+# every alert fired by a fault on real processes, about 40 minutes; ARGS="worker-killed" one of them
+faults-alerts: setup kafka
+	@$(BIN)/python -m tests.faults.alerts.run $(ARGS)
 
 # ----------------------------------------------------------------------------------- proving
 lint: setup
