@@ -2,10 +2,15 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
+from tests.faults.alerts import record
+from tests.faults.alerts.faults import FAULTS
+from tests.faults.alerts.record import Fired
 from tests.support import alerts, documents
 from tests.support.alerts import FIRES, RUNBOOKS, Alert
 from tests.support.fired import END_TO_END, index, real
@@ -74,6 +79,43 @@ def test_no_alert_is_without_a_fault_that_fired_it(alert: Alert) -> None:
     assert ("**Real**" in fired_by) == (alert.name in real())
     assert all(case.says in fired_by for case in in_series)
     assert in_series
+
+
+@pytest.mark.parametrize("alert", [a for a in ALERTS if a.name != "Watchdog"], ids=str)
+def test_every_alert_but_the_watchdog_was_fired_by_a_fault_on_real_processes(alert: Alert) -> None:
+    assert [one.fault for one in record.read() if alert.name in one.seconds]
+
+
+def test_what_is_on_record_is_what_the_faults_say_today() -> None:
+    assert disagreements(record.read()) == []
+
+
+def test_a_record_of_another_fault_than_today_s_is_found() -> None:
+    first, *others = record.read()
+    for wrong in (
+        [],
+        [replace(first, fault="of-yesterday")],
+        [replace(first, says="something else was broken")],
+        [replace(first, seconds={})],
+        [replace(first, seconds={**first.seconds, "Watchdog": 1.0})],
+        [replace(first, shortened=[*first.shortened, "NoWorkers: [1h] -> [1s]"])],
+    ):
+        assert first.fault in disagreements([*wrong, *others])
+
+
+def test_what_a_fault_shortens_stands_in_the_rules_that_ship() -> None:
+    """Or a rule was changed, and nobody knows whether its fault still fires it."""
+    shipped = alerts.recorded() | {alert.name: alert.rule["expr"] for alert in ALERTS}
+    for fault in FAULTS:
+        for rule, cuts in fault.shortened.items():
+            assert all(old in shipped[rule] for old, _ in cuts), f"{fault.name}: {rule}"
+
+
+def disagreements(records: Sequence[Fired]) -> list[str]:
+    """Return the names of faults whose record is missing, too much, or of another fault."""
+    kept = {(one.fault, one.says, frozenset(one.seconds), tuple(one.shortened)) for one in records}
+    wanted = {(one.name, one.says, frozenset(one.fires), tuple(one.cuts)) for one in FAULTS}
+    return sorted(name for name, *_ in kept ^ wanted)
 
 
 def test_a_real_fault_is_asserted_end_to_end() -> None:

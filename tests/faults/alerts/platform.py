@@ -15,7 +15,7 @@ from tests.support.set_up import SetUp
 # A second worker of an autoscaler that hunts: coming and going are two rebalances.
 _HUNTS = 4
 _CROWD, _LOT = 40_000, 2_000
-# Of every process: half a minute was seen, and nothing in it leads even to half of what is too much.
+# Of every process half a minute was seen, which leads nowhere near what is too much.
 _STEADY = """
     min(count_over_time(process_resident_memory_bytes{job="rekindle"}[30s])) > 25
     and max(predict_linear(process_resident_memory_bytes{job="rekindle"}[30s], 4 * 3600)) < 1024 ^ 3

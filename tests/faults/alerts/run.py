@@ -38,10 +38,7 @@ def _try(fault: Fault) -> bool:
         return False
     told = ", ".join(f"{name} {after:.0f} s" for name, after in seconds.items())
     print(f"{fault.name}: {told}", flush=True)
-    shortened = [
-        f"{rule}: {old} -> {new}" for rule, cut in fault.shortened.items() for old, new in cut
-    ]
-    keep(Fired(fault.name, fault.says, began, seconds, shortened))
+    keep(Fired(fault.name, fault.says, began, seconds, fault.cuts))
     return True
 
 

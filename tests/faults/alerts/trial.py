@@ -47,6 +47,13 @@ class Fault:
     observe: Sequence[str] = ()
     given: Callable[[SetUp], object] = lambda _: True
 
+    @property
+    def cuts(self) -> list[str]:
+        """Return ``shortened`` as its record says it."""
+        return [
+            f"{rule}: {old} -> {new}" for rule, cut in self.shortened.items() for old, new in cut
+        ]
+
 
 def tried(fault: Fault) -> dict[str, float]:
     """Inject a fault; returns alert -> seconds from the break until Prometheus had it firing.
