@@ -241,6 +241,23 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
                 continue
             own.busy = True
             await self.channel.put((own, records))
+        for at in ready:
+            if at not in found:
+                self._doubt_beyond_end(at)
+
+    def _doubt_beyond_end(self, at: TopicPartition) -> None:
+        """Let a lane enter again that waits beyond the end of its log.
+
+        Out of range, aiokafka goes back to the beginning and says nothing. While a topic that was
+        created anew is empty, no record comes from there to tell the lane.
+        """
+        own, end = self.owned.get(at), end_of(self, at)
+        if own is None or end is None or not self._ready(own) or end >= own.lane.offset:
+            return
+        own.entered = False  # now: the task begins later, and the pump must not find it ready
+        self.on_doubt("stale")
+        doubt = Stale(f"{place(at)} ends at {end}, and its lane stood at {own.lane.offset}")
+        self.add_future(self._enter_again(own, doubt))
 
     async def work(self, own: Owned, records: Sequence[ConsumerRecord]) -> None:
         """Do one chunk; the body of every agent. What escapes here ends the process."""

@@ -41,6 +41,7 @@ class TickedLane(Protocol):
 
     at: TopicPartition
     offset: int
+    halted: str | None
     head: Head
     next_wake: int | None
     taken_at: int
@@ -140,6 +141,9 @@ class Ticker(faust.Service):
         await asyncio.gather(*[self._maybe(lane, now) for lane in self.lanes()])
 
     async def _maybe(self, lane: TickedLane, now: int) -> None:
+        # What it stopped for may be mended by records that come behind the tick.
+        if lane.halted is not None:
+            return
         partition = lane.at.partition
         flying = self._in_flight.get(partition)
         if flying is not None and lane.offset <= flying:

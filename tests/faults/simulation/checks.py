@@ -304,7 +304,12 @@ def _ticks(shop: Shop, verdict: Verdict) -> None:
     """What reached Kafka five seconds before a tick lies before it in its partition."""
     for partition, place in enumerate(shop.broker.topics[EVENTS]):
         offsets: dict[str | tuple[int, int], int] = {}
-        for offset, position in _positions(place.whole):
+        # Also where it was written in a generation that Redis had forgotten: before the owner comes
+        # to it and stops, nobody can know that it will be read once more.
+        for offset, record in enumerate(place.whole):
+            position = getattr(codec.read(record.value or b""), "source", None)
+            if position is None:
+                continue
             message: str | tuple[int, int] = position.partition, position.offset
             if position.source == RAW:
                 message = _message(place.whole[offset])

@@ -242,12 +242,12 @@ class ModelGateway:
             raise Unavailable("the gateway is away")
 
         def carry() -> Answer:
+            if self.idempotent and action.action_id in self._seen:
+                return Accepted("again")
             if shop.unwell and lot < 0.05:
                 return Failed("busy")
             if lot < 0.08:
                 return Rejected("bad address", permanent=False)
-            if self.idempotent and action.action_id in self._seen:
-                return Accepted("again")
             self._seen.add(action.action_id)
             shop.carried.append(
                 Carried(

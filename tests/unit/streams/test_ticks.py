@@ -80,6 +80,7 @@ class Due:
     head: Head = field(default_factory=Head)
     next_wake: int | None = NOW
     taken_at: int = NOW
+    halted: str | None = None
 
 
 class Slow(Producer):
@@ -104,3 +105,24 @@ async def test_no_partition_waits_for_the_tick_of_another_to_be_acknowledged() -
     await asyncio.wait_for(ticker.write(NOW), 30)
 
     assert ticker.written == 64
+
+
+async def test_a_lane_that_stopped_gets_no_tick_that_it_would_take_before_what_mends_it() -> None:
+    stopped = Due(TopicPartition("events", 0), halted="the source topic was re-created")
+    due = [stopped, Due(TopicPartition("events", 1))]
+    ticker = Ticker(
+        lambda: due,
+        lambda _: 0,
+        Gate(Told(NOW, NOW, NOW), LANES),
+        Slow(1),
+        lambda: NOW,
+        spacing=200,
+        origin="test",
+    )
+    await asyncio.wait_for(ticker.write(NOW), 30)
+    assert ticker.written == 1
+
+    stopped.halted = None
+    await asyncio.wait_for(ticker.write(NOW), 30)
+
+    assert ticker.written == 2
