@@ -27,7 +27,7 @@ from engine.events import (
     Wishlisted,
 )
 from engine.profile import IN_PASSING
-from streams.sentence import channel_name, number
+from streams.sentence import SENTENCES, channel_name, number
 
 # What is told together as one look around the shop.
 Browsing = ProductViewed | Searched | Wishlisted | Active
@@ -227,6 +227,9 @@ def _every(channel: str) -> str:
 def _outcome(event: Outcome) -> str:
     """Return an outcome without the gateway's own words: they may hold her address."""
     told = _OUTCOMES[event.outcome]
+    if event.outcome == "cancelled" and event.reason in SENTENCES:
+        # ours, from the closed list: judged once more at hand-over
+        told = f"cancelled at hand-over: {SENTENCES[event.reason].partition(': ')[2]}"
     if event.outcome == "bounced" and event.permanent:
         told = "bounced for good"
     return f"{told} (by a machine, not by her)" if event.machine else told

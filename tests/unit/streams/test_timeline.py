@@ -180,6 +180,18 @@ def test_addresses_never_appear(tmp_path: Path) -> None:
         assert not any(part in said for part in ("token-9", "lin@", "138000"))
 
 
+def test_why_it_was_stopped_at_hand_over_is_told_in_our_words_alone(tmp_path: Path) -> None:
+    diary = Diary()
+    diary.write(diary.at(0).identified(addresses={"push": "token-9"}))
+    diary.write(diary.at(1).outcome("a-1", "cancelled", reason="out_of_stock"))
+    diary.write(diary.at(2).outcome("a-2", "cancelled", reason="no more of lin@example.org"))
+    said = text_of(life_in(a_run(tmp_path, diary.records(1), live())))
+
+    assert "push: cancelled at hand-over: what it speaks of is sold out" in said
+    assert said.count("cancelled") == 2
+    assert "lin@" not in said
+
+
 def test_many_edits_of_a_cart_leave_its_first_and_its_last_time(tmp_path: Path) -> None:
     diary = Diary()
     for minute in range(0, 50, 5):
