@@ -17,6 +17,7 @@ from monitoring.figures.bounded import Best, Day, Rank
 from monitoring.figures.counts import Counts
 from monitoring.figures.drift import Drift
 from monitoring.figures.pace import Pace
+from monitoring.figures.plan import Sent
 from monitoring.figures.ruling import Ruling
 from monitoring.figures.seen import (
     Decided,
@@ -52,6 +53,7 @@ class Figures(Struct):
     products: Best = field(default_factory=Best)
     categories: Best = field(default_factory=Best)
     pace: Pace = field(default_factory=Pace)
+    sent: dict[str, Sent] = field(default_factory=dict)
     providers: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
     last_record: dict[str, int] = field(default_factory=dict)

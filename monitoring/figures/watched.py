@@ -7,6 +7,7 @@ from engine.times import HOUR
 from monitoring.anomalies.kpi import Kpi
 from monitoring.figures.acquisition import Origins
 from monitoring.figures.catalogue import FIGURES, Figure
+from monitoring.figures.plan import Plan
 from monitoring.figures.shelf import Limits
 
 
@@ -48,6 +49,7 @@ class Table(Struct, frozen=True, kw_only=True):
     origins: Origins
     days: tuple[KnownDay, ...] = ()
     stock: Limits = Limits()
+    plans: tuple[Plan, ...] = ()
     currency: str = ""
     sha: str = ""
 

@@ -17,6 +17,7 @@ from monitoring.figures import page
 from monitoring.figures.acquisition import Cost
 from monitoring.figures.catalogue import Known
 from monitoring.figures.counts import Counts
+from monitoring.figures.plan import Ahead, Sent
 from monitoring.figures.seen import Judged, Terms
 from monitoring.figures.shelf import Shelf
 from monitoring.figures.shop import OTHER, Figures
@@ -65,6 +66,7 @@ class Book:
         self._watch = Watch(self._table, by=self._by)
         self._brakes = Brakes()
         self._last: Counts | None = None
+        self._ahead: dict[str, Ahead] = {}
         self.outbox: dict[str, tuple[bytes, bytes]] = {}
         self.asked: list[Control] = []
 
@@ -109,6 +111,7 @@ class Book:
         counts = figures.close(end, closed.facts, self._costs())
         judged = [one for one in closed.facts if isinstance(one, Judged)]
         known = self._known()
+        self._look_ahead(end, counts, known)
         for change in self._watch.close(end, counts, judged, known, figures.ruling):
             self._note(change)
         if self._by == MINUTE:
@@ -119,6 +122,17 @@ class Book:
             self._spare(end, counts, known)
         self._last = counts
         return counts
+
+    def _look_ahead(self, end: int, counts: Counts, known: Known) -> None:
+        """Hold what went out against what was planned, channel by channel."""
+        self._ahead = {}
+        for plan in self._table.plans:
+            of = [("outcomes", plan.channel, provider, "accepted") for provider in known.providers]
+            accepted = int(sum(counts.of(key) for key in of))
+            sent = self.figures.sent.setdefault(plan.channel, Sent())
+            ahead = sent.close(plan, end, accepted)
+            if ahead is not None:
+                self._ahead[plan.channel] = ahead
 
     def _costs(self) -> dict[str, Cost]:
         """Return what visits cost; in another currency than the orders' it is not known."""
@@ -154,8 +168,10 @@ class Book:
         """Yield what must be held back because of a closed window."""
         standing = self.figures.ruling.settings.standing(end)
         for channel in known.channels:
+            ahead = self._ahead.get(channel)
             for provider in known.providers:
-                control = self._brakes.judge(_braked(channel, provider, end, counts), standing)
+                figures = _braked(channel, provider, end, counts, ahead)
+                control = self._brakes.judge(figures, standing)
                 if control is not None:
                     yield control
 
@@ -210,11 +226,11 @@ class Book:
 
 
 def _simulated(spared: Iterable[Control], until: int) -> list[str]:
-    """Return what is otherwise where time is simulated; ``spared`` pauses of the last day."""
+    """Return what is otherwise where time is simulated; ``spared``: of the last day."""
     return [
         "Time is that of the data: figures are judged by the hour of it, and brakes do not pull.",
         *[
-            f"At {iso(one.at)} brakes would have paused {one.target}: {one.reason}."
+            f"At {iso(one.at)} brakes would have {one.action}d {one.target}: {one.reason}."
             for one in spared
             if one.at > until - DAY
         ],
@@ -232,7 +248,9 @@ def recorder_of(table: Table, topics: Iterable[str]) -> ObserverRecorder:
     )
 
 
-def _braked(channel: str, provider: str, end: int, counts: Counts) -> brakes.Figures:
+def _braked(
+    channel: str, provider: str, end: int, counts: Counts, ahead: Ahead | None
+) -> brakes.Figures:
     def told(outcome: str) -> int:
         return int(counts.of(("outcomes", channel, provider, outcome)))
 
@@ -244,6 +262,8 @@ def _braked(channel: str, provider: str, end: int, counts: Counts) -> brakes.Fig
         complaints=told("complained"),
         unsubscribes=told("unsubscribed"),
         hard_bounces=int(counts.of(("hard_bounced", channel, provider))),
+        planned=None if ahead is None else ahead.planned,
+        projected=None if ahead is None else ahead.projected,
     )
 
 

@@ -12,11 +12,13 @@ from monitoring.anomalies import clock
 from monitoring.anomalies.kpi import Kind, Kpi, Side
 from monitoring.figures.acquisition import DIRECT, MOST, OTHER, Cost, Origin, Origins
 from monitoring.figures.catalogue import FIGURES, Figure
+from monitoring.figures.plan import Plan
 from monitoring.figures.shelf import Limits
 from monitoring.figures.watched import KnownDay, Table, Watched
 from rules import campaigns
 from rules.linter import Table as Read
 from rules.linter import Wish
+from streams.log.topics import CHANNELS
 
 _WORD: Final = r"[a-z][a-z0-9_]{0,39}"
 # Room for the label of every metric: the closed list is bounded.
@@ -35,6 +37,7 @@ _MINIMUM = Wish("a number of at least 0", "so many events or trials")
 _AFTER = Wish("a whole number from 1 to 60", "windows above the threshold before an episode opens")
 _LOW = Wish("a number above 0", "so many days that what is left lasts, at most 365")
 _BEST = Wish("a whole number from 1 to 20", "so many best sellers of the day")
+_PER_DAY = Wish("a number above 0", "so many messages in a day")
 _WHAT = Wish("a text", "what it is known for, at most 60 characters")
 
 
@@ -71,6 +74,7 @@ def read(content: bytes, name: str) -> Table:
         origins=_origins(file),
         days=tuple(_days(file, zone, [one.name for one in watched])),
         stock=_stock(file),
+        plans=tuple(_plans(file, zone)),
         currency=file.text("currency", _CURRENCY, r"[A-Z]{3}", ""),
         sha=sha256(content).hexdigest()[:16],
     )
@@ -216,6 +220,21 @@ def _stock(file: Read) -> Limits:
     )
     section.close()
     return limits
+
+
+# --- how much may go out ------------------------------------------------------------------------
+
+
+def _plans(file: Read, zone: str) -> list[Plan]:
+    found: list[Plan] = []
+    for row in file.tables("plan"):
+        channel = row.choice("channel", CHANNELS)
+        if channel in {plan.channel for plan in found}:
+            row.say("channel", f'`channel = "{channel}"` stands twice; plan each channel once.')
+        per_day = row.number("per_day", _PER_DAY, low=0, above=True)
+        found.append(Plan(channel=channel, per_day=per_day, zone=zone))
+        row.close()
+    return found
 
 
 # --- days known beforehand ----------------------------------------------------------------------

@@ -10,6 +10,7 @@ from engine import controls
 from engine.events import SettingsRecord
 from engine.times import HOUR, MINUTE
 from monitoring.figures.acquisition import Cost, Origin, Origins
+from monitoring.figures.plan import Plan
 from monitoring.figures.seen import PURCHASE, Decided, Message, Order, Reported, Ruled, Seen, Terms
 from monitoring.figures.shelf import Shelf
 from streams.observing import kpi_file
@@ -49,6 +50,38 @@ def test_bounces_above_the_limit_ask_for_a_pause_with_their_evidence() -> None:
     assert (control.actor, control.action, control.target) == ("brake", "pause", "channel:sms")
     assert control.evidence["rate"] == 0.1
     assert control.evidence["provider"] == "acme"
+
+
+def test_a_channel_that_has_spent_its_plan_is_lowered_with_the_figures_and_only_where_planned() -> (
+    None
+):
+    table = replace(_TABLE, plans=(Plan(channel="sms", per_day=300.0),))
+    book, closed = Book(table, ["app"], "rekindle.", "one"), _bouncing(1, bounced=0)
+    book.close(closed, closed.end)
+    (control,) = book.asked
+    assert (control.actor, control.action, control.target) == ("brake", "throttle", "channel:sms")
+    assert control.after == 0.8
+    assert (control.evidence["rule"], control.evidence["planned"]) == ("pace", 0.0)
+
+    without = _book()
+    without.close(_bouncing(1, bounced=0), closed.end)
+    assert without.asked == []
+
+
+def test_what_was_sent_of_a_plan_outlives_the_observer() -> None:
+    table = replace(_TABLE, plans=(Plan(channel="sms", per_day=600.0),))
+    first = Book(table, ["app"], "rekindle.", "one")
+    closed = _bouncing(1, bounced=0)
+    first.close(closed, closed.end)
+    assert first.asked == []
+    kept = unpack(pack(first.kept(closed.end, {}, [])), "rekindle.")
+    assert kept is not None
+
+    second = Book(table, ["app"], "rekindle.", "two")
+    second.open(kept)
+    closed = _bouncing(2, bounced=0)
+    second.close(closed, closed.end)
+    assert [control.action for control in second.asked] == ["throttle"]
 
 
 def test_history_is_counted_and_answered_by_no_brake() -> None:

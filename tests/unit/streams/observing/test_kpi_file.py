@@ -7,6 +7,7 @@ import pytest
 from engine.errors import Refused
 from engine.times import MINUTE
 from monitoring.figures.acquisition import Cost
+from monitoring.figures.plan import Plan
 from monitoring.figures.shelf import Limits
 from monitoring.figures.watched import Table
 from streams.observing import kpi_file
@@ -56,6 +57,12 @@ def test_costs_and_known_days_are_read() -> None:
     assert not day.covers("other", day.start, day.end)
 
 
+def test_a_plan_is_of_one_channel_and_in_the_zone_of_the_file() -> None:
+    table = _read('zone = "Asia/Shanghai"\n[[plan]]\nchannel = "sms"\nper_day = 5000\n' + _KPI)
+    assert table.plans == (Plan(channel="sms", per_day=5_000.0, zone="Asia/Shanghai"),)
+    assert kpi_file.load(None).plans == ()
+
+
 def test_when_stock_is_low_is_read_and_what_ships_says_the_defaults() -> None:
     table = _read("[stock]\nlow_days = 7.5\nbest_sellers = 5\n" + _KPI)
     assert table.stock == Limits(low_days=7.5, best_sellers=5)
@@ -67,6 +74,9 @@ def test_when_stock_is_low_is_read_and_what_ships_says_the_defaults() -> None:
     [
         ("[stock]\nlow_days = 0\n", "kpis.toml:2: `low_days = 0`"),
         ("[stock]\nbest_sellers = 21\n", "kpis.toml:2: `best_sellers = 21`"),
+        ('[[plan]]\nchannel = "fax"\nper_day = 5\n', 'kpis.toml:2: `channel = "fax"`'),
+        ('[[plan]]\nchannel = "sms"\nper_day = 0\n', "kpis.toml:3: `per_day = 0`"),
+        ('[[plan]]\nchannel = "sms"\n', "per_day"),
         ("[stock]\nlow = 3\n", "kpis.toml:2: `low` is not a key"),
         ("x = ", "kpis.toml:1: this is not TOML"),
         (_KPI.replace("sent", "sents", 1).replace('"sent"', '"sents"'), "did you mean `sent`?"),
