@@ -55,9 +55,9 @@ RULES: Final = (COMPLAINTS, UNSUBSCRIBES, HARD_BOUNCES)
 class Figures(Struct, frozen=True, kw_only=True):
     """What one closed window of one channel and provider came to; ``end`` ms, exclusive.
 
-    ``planned`` and ``projected``: what should and what will go out until the plan's end at the
-    pace of now, in the same unit; None = there is no plan. ``violations``: what the audit found, by
-    verdict.
+    ``planned`` and ``projected``: what is left of the plan, and what will go out until its end at
+    the pace of now, in the same unit; None = there is no plan, or nothing to say of it.
+    ``violations``: what the audit found, by verdict.
     """
 
     channel: str
@@ -236,7 +236,10 @@ class Brakes:
             wanted,
             actor=ACTOR,
             at=figures.end,
-            reason=(f"{figures.projected:g} would go out where {figures.planned:g} are planned"),
+            reason=(
+                f"{figures.projected:.0f} would go out by the plan's end, "
+                f"{figures.planned:.0f} of it are left"
+            ),
             evidence=_told(figures)
             | {
                 "rule": "pace",

@@ -175,7 +175,7 @@ def test_a_pace_beyond_the_plan_is_lowered_by_a_fifth_every_five_minutes(shop: S
 
     assert [minute for minute, _ in steps] == [1, 6, 11, 16, 21, 26, 31][: len(steps)]
     assert [share for _, share in steps] == [0.8, 0.64, 0.512, 0.4096, 0.3277, 0.2622]
-    assert shop.did[0].reason == "400 would go out where 100 are planned"
+    assert shop.did[0].reason == "400 would go out by the plan's end, 100 of it are left"
 
 
 def test_a_pace_within_a_twentieth_of_the_plan_is_left_alone(shop: Shop) -> None:
