@@ -36,6 +36,7 @@ QUIET = {
 @pytest.fixture(scope="module")
 def set_up() -> Iterator[SetUp]:
     with SetUp(interval="10s") as running:
+        running.catalogue()
         running.traffic(_BUSY)
         yield running
 
