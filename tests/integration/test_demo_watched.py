@@ -89,7 +89,10 @@ def test_an_observer_and_an_audit_run_beside_the_demo(page: dict[str, Any]) -> N
 
 def test_its_figures_are_of_simulated_time_and_of_whole_hours(page: dict[str, Any]) -> None:
     observed = page["observed"]
-    assert START + 6 * HOUR < observed["until"] <= page["clock"]["now"] <= START + DAYS * DAY
+    # Each process tells its own time once a second, in which hours pass here: the observer's may be
+    # ahead of the worker's on the page.
+    assert START + 6 * HOUR < observed["until"] <= START + DAYS * DAY
+    assert START < page["clock"]["now"] <= START + DAYS * DAY
     assert observed["until"] % COARSE == 0
     assert observed["until"] - observed["since"] <= 25 * HOUR
     points = [point for series in observed["series"] for point in series["points"]]
