@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Final
 
 from engine.errors import Refused
 from streams.log.topics import CHANNELS
+from streams.loopback import free_port
 from streams.settings import Deployment
 
 _DEADLINE: Final = 600.0
@@ -38,7 +38,7 @@ def start(
     ``module`` is what python runs: the command line, unless a measuring one stands in for it. What
     the worker says goes to a file; :func:`wait` shows the end of it when the worker has ended.
     """
-    port = _free_port()
+    port = free_port()
     environ = Deployment.of_child(
         KAFKA=deployment.kafka,
         REDIS=deployment.redis,
@@ -146,12 +146,6 @@ def _forget(process: Process) -> None:
     with suppress(KeyError):
         _said.pop(process.pid).unlink(missing_ok=True)
     _ports.pop(process.pid, None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 __all__ = ["Process", "kill", "owns", "port_of", "ready", "running", "start", "stop", "wait"]

@@ -5,7 +5,6 @@ would be none.
 """
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from streams.demo.children import end, kill_with_us
+from streams.loopback import free_port
 from streams.settings import PREFIX, Deployment
 
 COMMANDS: Final = ("observe", "audit")
@@ -75,7 +75,7 @@ class Companions:
         return self
 
     def _environ(self, command: str) -> dict[str, str]:
-        theirs = {"HTTP": f"127.0.0.1:{_free_port()}", "WORKER_ID": f"{self._of}-{command}"}
+        theirs = {"HTTP": f"127.0.0.1:{free_port()}", "WORKER_ID": f"{self._of}-{command}"}
         settings = self._settings | theirs
         found = Deployment.of_child(**settings)
         if self._alone:
@@ -98,12 +98,6 @@ class Companions:
             watcher.kill()
             end(watcher)
         self._running = []
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 __all__ = ["COMMANDS", "Companions"]

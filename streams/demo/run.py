@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from streams.demo.recount import recount
 from streams.demo.shop import Shop
 from streams.demo.worlds import WORLDS
 from streams.log.topics import CHANNELS
+from streams.loopback import free_port
 from streams.settings import PREFIX
 
 DAYS: Final = 60
@@ -149,7 +149,7 @@ def _environ(bootstrap: str, redis: str, folder: Path) -> dict[str, str]:
         "REKINDLE_CLOCK": "source",
         "REKINDLE_WORKER_ID": "demo",
         "REKINDLE_MODELS": f"{folder}/models",
-        "REKINDLE_HTTP": f"127.0.0.1:{_free_port()}",
+        "REKINDLE_HTTP": f"127.0.0.1:{free_port()}",
         **gateways,
     }
 
@@ -161,12 +161,6 @@ def _companions(environ: Mapping[str, str], folder: Path) -> Companions:
     theirs = settings | {"FETCH_WAIT": f"{_COMPANIONS_WAIT}ms", "KPIS": str(folder / _KPIS)}
     worker = settings["WORKER_ID"]
     return Companions(theirs, worker, alone=True, since=_SINCE, logs=folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _heading(text: str) -> str:

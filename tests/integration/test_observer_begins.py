@@ -141,7 +141,7 @@ async def _observed(shop: Shop, until: int) -> Observing:
     observing = Observing(shop.deployment, table, redis, act=act, now=lambda: until + 4 * MINUTE)
     await observing.start()
     async with asyncio.timeout(_SECONDS):
-        while observing.facts.until < until + 3 * MINUTE:  # noqa: ASYNC110 - it tells nobody
+        while observing.facts.until < until + 3 * MINUTE:  # noqa: ASYNC110 - it has no event to wait for
             await asyncio.sleep(0.05)
     await observing.stop()
     await redis.close()

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -267,7 +268,7 @@ def _settled(shop: Shop) -> int:
     for number in count():
         user = f"canary-{number}"
         shop.segment(*_leaves(user, ("gone",)))
-        (fate,) = wait_until(lambda: _of(shop, user), f"the fate of {user}")  # noqa: B023
+        (fate,) = wait_until(partial(_of, shop, user), f"the fate of {user}")
         if fate == ("cancelled", "out_of_stock"):
             return number
     raise AssertionError

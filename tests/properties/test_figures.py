@@ -225,7 +225,12 @@ def test_dated_records_count_in_their_own_minute_in_whatever_order_they_came(
     found = _fed_dated(Minutes(0, begins, dated=True), records, turns, begins)
 
     assert [one.end for one in found] == [MINUTE * n for n in range(1, 8)]
-    told = {(fact.topic, fact.user): one.end for one in found for fact in one.facts}  # type: ignore[union-attr]
+    told = {
+        (fact.topic, fact.user): one.end
+        for one in found
+        for fact in one.facts
+        if isinstance(fact, Message)
+    }
     expected = [
         (place[0], offset, at - at % MINUTE + MINUTE)
         for place, times in records.items()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from redis import Redis
 
@@ -32,7 +33,7 @@ def pulses(
     def beat() -> None:
         while not over.is_set():
             pause()
-            time.sleep(stands)
+            time.sleep(stands)  # it is this that is the fault
             resume()
             over.wait(runs)
 
@@ -96,13 +97,13 @@ def _redis_stalls(world: SetUp) -> Iterator[None]:
 def _size_limited(world: SetUp) -> Iterator[None]:
     """Let a topic take no batch that is larger than a short line of text."""
 
-    async def ask(admin: object) -> None:
+    async def ask(admin: AIOKafkaAdminClient) -> None:
         wanted = ConfigResource(
             ConfigResourceType.TOPIC,
             world.shop.prefix + "decisions",
             configs={"max.message.bytes": "100"},
         )
-        await admin.alter_configs([wanted])  # type: ignore[attr-defined]
+        await admin.alter_configs([wanted])
 
     world.kafka.administer(ask)
     yield

@@ -678,7 +678,7 @@ class Shop:
 
     def _harm(self) -> "list[asyncio.Task[None]]":
         """Let the plan's harm strike, and somebody look after the shop."""
-        from tests.faults.simulation.harms import Harm, Operator  # noqa: PLC0415 - as above
+        from tests.faults.simulation.harms import Harm, Operator  # noqa: PLC0415 - they know the shop
 
         if not self.plan.harm:
             return []
