@@ -106,7 +106,8 @@ class Tape:
                     self._moved.clear()
                     self._ended()
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._moved.wait(), 0.05)
+                        async with asyncio.timeout(0.05):
+                            await self._moved.wait()
         except TimeoutError as late:
             message = f"After {seconds:.0f} s {otherwise}."
             raise Unavailable(message) from late

@@ -159,7 +159,8 @@ class Producer:
         if self._inner is inner:
             self._inner = None
             with suppress(Exception):
-                await asyncio.wait_for(inner.stop(), 5)
+                async with asyncio.timeout(5):
+                    await inner.stop()
         return Unavailable(f"Kafka did not take records: {error!r}")
 
     async def stop(self) -> None:

@@ -76,7 +76,8 @@ class Reader:
                 consumer, at = await self._started(), TopicPartition(topic, partition)
                 consumer.assign([at])
                 consumer.seek(at, offset)
-                return await asyncio.wait_for(consumer.getone(at), _PATIENCE)
+                async with asyncio.timeout(_PATIENCE):
+                    return await consumer.getone(at)
             except (KafkaError, OSError, TimeoutError) as error:
                 raise await self._lost(error) from error
 
@@ -106,8 +107,8 @@ class Reader:
         for at in filled:  # all before the first is awaited, so that one fetch brings them all
             consumer.seek(at, end[at] - 1)
         for at in filled:
-            last = await asyncio.wait_for(consumer.getone(at), _PATIENCE)
-            found[at.topic] = position_of(last)
+            async with asyncio.timeout(_PATIENCE):
+                found[at.topic] = position_of(await consumer.getone(at))
         return found
 
     async def whole(self, topic: str, partition: int = 0) -> AsyncIterator[ConsumerRecord]:
@@ -127,9 +128,8 @@ class Reader:
                     consumer, at = await self._started(), TopicPartition(topic, partition)
                     consumer.assign([at])
                     consumer.seek(at, offset)
-                    found = await asyncio.wait_for(
-                        consumer.getmany(at, timeout_ms=5000, max_records=2000), _PATIENCE
-                    )
+                    async with asyncio.timeout(_PATIENCE):
+                        found = await consumer.getmany(at, timeout_ms=5000, max_records=2000)
                 except (KafkaError, OSError, TimeoutError) as error:
                     raise await self._lost(error) from error
             records = found.get(at, [])
@@ -191,7 +191,8 @@ class Reader:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             with suppress(Exception):
-                await asyncio.wait_for(consumer.stop(), 5)
+                async with asyncio.timeout(5):
+                    await consumer.stop()
 
     async def stop(self) -> None:
         """Close the connection."""

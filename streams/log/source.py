@@ -208,9 +208,10 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
                 await self._join_again()
             ready = [at for at, own in self.owned.items() if self._ready(own)]
             if not ready or self._leaving or self.consumer is None:
+                self._room.clear()
                 with suppress(TimeoutError):
-                    self._room.clear()
-                    await asyncio.wait_for(self._room.wait(), 0.2)
+                    async with asyncio.timeout(0.2):
+                        await self._room.wait()
                 continue
             if self.group.fetch_linger:
                 await self.sleep(self.group.fetch_linger / 1000)

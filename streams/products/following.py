@@ -72,7 +72,8 @@ class Following(faust.Service):
     async def settled(self) -> None:
         """Return once all that the topic held was read, or there is none; raises Unavailable."""
         try:
-            await asyncio.wait_for(self._settled.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await self._settled.wait()
         except TimeoutError:
             message = f"{self.topic} has not been read yet"
             raise Unavailable(message) from None

@@ -1,5 +1,6 @@
 """The connection to Redis: one pool a server, no blind retries, one word for "away"."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import hiredis
 from redis import exceptions
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
 from redis.asyncio import UnixDomainSocketConnection as SocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -294,11 +296,15 @@ def _kind(error: Exception) -> str:
             return "away"
 
 
-class _PacksInC:
-    """Packs a command with hiredis.
+class _Sends(AbstractConnection):
+    """Packs a command with hiredis, and sends it so that a cancellation is never lost.
 
-    redis-py 8.1 does that in its blocking client only; its asyncio client joins the parts in
-    Python: 3 to 7 us of CPU per user loaded and committed (tests/benchmarks/bench_commit.py).
+    Packing: redis-py 8.1 does that in its blocking client only; its asyncio client joins the parts
+    in Python: 3 to 7 us of CPU per user loaded and committed (tests/benchmarks/bench_commit.py).
+
+    Sending: redis-py waits for it with asyncio.wait_for, which swallows a cancellation on Python
+    3.11 when what it waits for is done by then (cpython 86296). A task that was cancelled while it
+    sent went on for ever in 203 of 300 tries; and each send cost a task and a timer.
     """
 
     def pack_command(self, *args: Any) -> list[bytes]:
@@ -307,23 +313,39 @@ class _PacksInC:
         words = name.split() if isinstance(name, bytes) else name.encode().split()
         return [hiredis.pack_command((*words, *args[1:]))]
 
+    async def send_packed_command(self, command: Any, *_: Any, **__: Any) -> None:
+        """Send what :meth:`pack_command` returned; what was sent by half closes the connection.
 
-class _Packed(_PacksInC, Connection):
+        The arguments left out ask for a health check, for which no interval is set here.
+        """
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        assert self._writer is not None
+        try:
+            self._writer.writelines(command)
+            async with asyncio.timeout(self.socket_timeout):
+                await self._writer.drain()
+        except BaseException:
+            await self.disconnect(nowait=True)
+            raise
+
+
+class _Plain(_Sends, Connection):
     pass
 
 
-class _PackedTLS(_PacksInC, SSLConnection):
+class _TLS(_Sends, SSLConnection):
     pass
 
 
-class _PackedSocket(_PacksInC, SocketConnection):
+class _Socket(_Sends, SocketConnection):
     pass
 
 
 _KINDS: Final[dict[type, type]] = {
-    Connection: _Packed,
-    SSLConnection: _PackedTLS,
-    SocketConnection: _PackedSocket,
+    Connection: _Plain,
+    SSLConnection: _TLS,
+    SocketConnection: _Socket,
 }
 
 __all__ = ["TIMEOUT", "RedisConnection", "Script", "cluster_nodes"]
