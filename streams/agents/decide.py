@@ -118,16 +118,21 @@ class DecideLane:
     # --- the one way in -------------------------------------------------------------------------
 
     async def enter(self) -> None:
-        """Acquire, check the log, drain what the outbox still holds, stand at the next offset."""
+        """Check the log, acquire, drain what the outbox still holds, stand at the next offset."""
         store, partition = self.parts.store, self.at.partition
+        # Looked at first, for to acquire is to fence who owns it: a worker that was told of another
+        # shop's Redis threw the shop's own out of every partition every two seconds.
+        looked = await store.head(partition)
+        if looked is not None:
+            await self._same_log(looked, await self._bounds())
         # The same new token until an answer arrives: a lost reply must not make us our own rival.
         self._next_token = self._next_token or token_hex(16)
         head, waiting = await store.acquire(partition, self._next_token, self._token)
         self._token, self._next_token = self._next_token, None
-        bounds = await self.parts.reader.bounds(self.at.topic, partition)
+        bounds = await self._bounds()
         if head is None:
             head = Head(offset=bounds.begin)
-        else:
+        elif head != looked:
             await self._same_log(head, bounds)
         if head.offset < self.offset:
             self.parts.watch.doubt("rewind")
@@ -138,6 +143,9 @@ class DecideLane:
         self._assured.clear()
         self.next_wake = await store.earliest(partition)
         self.head, self.offset = head, head.offset
+
+    async def _bounds(self) -> Bounds:
+        return await self.parts.reader.bounds(self.at.topic, self.at.partition)
 
     async def _look_back(self, offset: int) -> Past | None:
         """Find what is recorded beyond the state; nothing, unless the store fell back."""

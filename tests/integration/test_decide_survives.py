@@ -145,6 +145,30 @@ def test_a_worker_whose_token_was_taken_joins_again_and_goes_on(shop: Shop) -> N
     assert_agrees(shop)
 
 
+def test_a_worker_that_was_told_of_another_shops_redis_throws_nobody_out(
+    shop: Shop, topic_prefix: str
+) -> None:
+    """It is refused at the door of every partition, before it has taken one from its owner."""
+    shop.apply(shipped())
+    shop.load(list(traffic(700)))
+    client = redis.Redis.from_url(shop.deployment.redis)
+    names = [keys_of(partition).meta.decode() for partition in range(shop.partitions)]
+
+    with (
+        Shop(shop.deployment.kafka, shop.deployment.redis, f"{topic_prefix}staging.") as staging,
+        shop.worker("decide"),
+    ):
+        wait_folded(shop)
+        owners = [client.hget(name, "token") for name in names]
+        with staging.worker("decide", REKINDLE_WORKER_ID="staging") as stranger:
+            wait_until(
+                lambda: stranger.get("/readyz")[1].count("but the log holds") == shop.partitions,
+                "the other shop's worker is refused in every partition",
+            )
+            assert [client.hget(name, "token") for name in names] == owners
+        assert None not in owners
+
+
 def test_a_store_that_fell_back_is_filled_again_from_the_log(
     shop: Shop, a_redis: RedisServer
 ) -> None:

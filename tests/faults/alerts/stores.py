@@ -3,12 +3,17 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from secrets import token_hex
+from threading import Event
 
 from redis import Redis
 
 from streams.log.topics import connect, counts, create
 from streams.settings import Deployment
+from streams.state.connection import RedisConnection
+from streams.state.store import RedisStore
 from tests.faults.alerts.trial import Fault
 from tests.faults.alerts.workers import FEW, replaced, scraped
 from tests.support import another_engine
@@ -85,6 +90,27 @@ def _shared(world: SetUp) -> Iterator[None]:
 
 
 @contextmanager
+def _taken(world: SetUp) -> Iterator[None]:
+    """Take every partition from its owner each second, as a twin that reads the same log would."""
+    ended = Event()
+
+    async def take() -> None:
+        redis = RedisConnection(world.redis.url)
+        store = RedisStore(redis)
+        while not ended.is_set():
+            for partition in range(world.shop.partitions):
+                await store.acquire(partition, token_hex(16), None)
+            await asyncio.to_thread(ended.wait, 1.0)
+        await redis.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        taking = thread.submit(asyncio.run, take())
+        yield
+        ended.set()
+        taking.result()
+
+
+@contextmanager
 def _anew(world: SetUp) -> Iterator[None]:
     """Begin with empty topics and an empty Redis, and forget ``rekindle apply``."""
     world.worker.stop()
@@ -142,9 +168,16 @@ FAULTS = (
     Fault(
         "redis-shared",
         "a second deployment was started on the same Redis database",
-        ("LaneDoubtStorm", "LanesHalted"),
+        ("LanesHalted",),
         _shared,
         people=FEW,
+        within=120,
+    ),
+    Fault(
+        "partitions-taken",
+        "somebody else took every partition from its owner each second",
+        ("LaneDoubtStorm",),
+        _taken,
         within=120,
     ),
     Fault(
