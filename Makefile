@@ -5,6 +5,8 @@
 .NOTPARALLEL:
 
 ARGS ?=
+# test files run side by side: brokers and browsers are mostly waited for (28 minutes alone, 18 by two)
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 UV := 0.13.9
@@ -103,7 +105,7 @@ kafka: setup
 # $(call pytest,SEED,FOLDERS): with ARGS="-k caps" a run may have nothing to do, which pytest calls 5
 define pytest
 	@test -z "$(2)" || { echo "pytest, PYTHONHASHSEED=$(1): $(2)"; \
-	    PYTHONHASHSEED=$(1) $(BIN)/python -m pytest $(2) $(ARGS) || { code=$$?; test $$code -eq 5 -a -n "$(ARGS)" || exit $$code; }; }
+	    PYTHONHASHSEED=$(1) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(2) $(ARGS) || { code=$$?; test $$code -eq 5 -a -n "$(ARGS)" || exit $$code; }; }
 endef
 
 test: setup lint kafka

@@ -73,6 +73,8 @@ _EXTERNAL_REDIS = os.environ.get("REKINDLE_TEST_REDIS")
 @pytest.fixture(scope="session", params=["external"] if _EXTERNAL_REDIS else BINARIES)
 def redis_servers(request: pytest.FixtureRequest) -> Iterator[str]:
     if _EXTERNAL_REDIS:
+        if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+            pytest.fail("two test processes would empty one another's Redis: make test JOBS=1")
         with redis.Redis.from_url(_EXTERNAL_REDIS) as client:
             if client.dbsize():
                 pytest.fail("REKINDLE_TEST_REDIS names a database with keys in it; tests empty it")

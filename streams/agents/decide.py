@@ -122,8 +122,7 @@ class DecideLane:
         store, partition = self.parts.store, self.at.partition
         # Looked at first, for to acquire is to fence who owns it: a worker that was told of another
         # shop's Redis threw the shop's own out of every partition every two seconds.
-        looked = await store.head(partition)
-        if looked is not None:
+        if (looked := await store.head(partition)) is not None:
             await self._same_log(looked, await self._bounds())
         # The same new token until an answer arrives: a lost reply must not make us our own rival.
         self._next_token = self._next_token or token_hex(16)
@@ -132,7 +131,7 @@ class DecideLane:
         bounds = await self._bounds()
         if head is None:
             head = Head(offset=bounds.begin)
-        elif head != looked:
+        else:  # once more: to acquire may take long, and nobody can change anything from here on
             await self._same_log(head, bounds)
         if head.offset < self.offset:
             self.parts.watch.doubt("rewind")

@@ -164,13 +164,21 @@ class Harm:
             shop.broker.cut(RAW, partition, begin)
 
     async def log_anew(self) -> None:
-        """Somebody deletes the one log, and makes it anew."""
+        """Somebody deletes the one log, and makes it anew.
+
+        Two things nothing that is kept could tell (docs/operations.md says so): that of a partition
+        of which nothing was committed yet, and that of a lane that was at work all the time and
+        whose place the new log has outgrown before it read on.
+        """
         shop = self.shop
         async with _Down(shop, sometimes=self.random):
+            stood = [int(shop.meta(p).get(b"o", b"0")) for p in range(shop.plan.partitions)]
+            if not all(stood):
+                return
+            shop.must_say.add("re-created")
             for partition, place in enumerate(shop.broker.topics[EVENTS]):
-                if int(shop.meta(partition).get(b"o", b"0")):
-                    shop.must_say.add("re-created")
                 shop.former[partition] = place.whole
+                shop.formerly[partition] = shop.meta(partition).get(b"token", b"")
             await self._anew(EVENTS)
 
     async def log_cut(self) -> None:

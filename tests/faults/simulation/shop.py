@@ -459,7 +459,10 @@ class Shop:
     told: set[str] = field(default_factory=set)
     must_say: set[str] = field(default_factory=set)
     destroyed: list[Any] = field(default_factory=list)
+    # The log that was deleted, and the tokens of those who worked on it then.
     former: dict[int, list[ConsumerRecord]] = field(default_factory=dict)
+    formerly: dict[int, bytes] = field(default_factory=dict)
+    unseen: bool = False  # one of them reads on in the new log; see _went_on
     elsewhere: list[str] = field(default_factory=list)
     rebirths: dict[int, Rebirth] = field(default_factory=dict)
     anew_from: int = 0  # so many messages were carried before the log was begun anew
@@ -505,7 +508,8 @@ class Shop:
     def _went_on(self, meta: bytes, before: dict[bytes, bytes], after: dict[bytes, bytes]) -> None:
         """Note a commit that goes on in a log that is not the one its head was folded from.
 
-        What was read before the log was deleted may still be committed.
+        What was read before the log was deleted may still be committed; and a lane that was at work
+        all the time cannot know, if the new log reaches beyond its place when it reads on.
         """
         partition = int(meta.split(b"{")[1].split(b"}")[0])
         place = self.broker.topics.get(EVENTS, [])[partition:][:1]
@@ -515,7 +519,11 @@ class Shop:
         if _crc_at(place[0].whole, offset) == crc:
             return
         former, now = self.former.get(partition, []), int(after[b"o"])
-        if _crc_at(former, now) != after[b"crc"]:
+        if _crc_at(former, now) == after[b"crc"]:
+            return
+        if before.get(b"token") == self.formerly.get(partition):
+            self.unseen = True
+        else:
             self.elsewhere.append(f"{EVENTS}/{partition} went on at {offset} to {now}")
 
     def close(self) -> None:

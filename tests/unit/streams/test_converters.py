@@ -279,7 +279,11 @@ def test_a_time_that_is_none_is_refused_with_its_line(tmp_path: Path) -> None:
         read("retailrocket", path)
 
 
-@pytest.mark.parametrize("content", [b"not gzip at all", gzip.compress(b"x" * 10_000)[:-20]])
+@pytest.mark.parametrize(
+    "content",
+    [b"not gzip at all", gzip.compress(b"x" * 10_000)[:-20]],
+    ids=["no archive", "cut short"],
+)
 def test_a_broken_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.csv.gz"
     path.write_bytes(content)
