@@ -1,5 +1,6 @@
 """Watches one worker: gathers facts for metrics and health; decides nothing."""
 
+import asyncio
 import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from streams.agents.decide import DecideLane, lanes
 from streams.agents.intake import IntakeLane
 from streams.ages import Ages
 from streams.last_decisions import LastDecisions
-from streams.log.source import Owned, Source, end_of, halted, heard_of
+from streams.log.source import Fetched, Owned, Source, fetched, halted
 from streams.log.ticks import Ticker
 from streams.sources.reasons import MENDED, Notes
 from streams.watched_scorer import WatchedScorer, watched
@@ -176,7 +177,7 @@ class Watch(faust.Service):
     async def _loop_gap(self) -> None:
         while not self.should_stop:
             before = monotonic()
-            await self.sleep(_BEAT)
+            await asyncio.sleep(_BEAT)  # mode's own makes a task and a timer of each
             self._turned_at = _now()
             self._gap = max(self._gap, int((monotonic() - before - _BEAT) * SECOND))
 
@@ -211,22 +212,22 @@ class Watch(faust.Service):
         """Tell how the lanes stand, and nothing any more of those that were given up."""
         self.recorder.partitions.show(
             [
-                self._stands(source, own)
+                self._stands(own, told.get(at, Fetched()))
                 for source in self.sources.values()
-                for own in list(source.owned.values())
+                for told in [fetched(source)]
+                for at, own in list(source.owned.items())
             ]
         )
 
-    def _stands(self, source: Source, own: Owned) -> Partition:
+    def _stands(self, own: Owned, told: Fetched) -> Partition:
         lane = own.lane
-        end = end_of(source, lane.at)
         # Before it is entered nobody knows where it stands.
-        waiting = None if end is None or not own.entered else max(0, end - lane.offset)
+        waiting = None if told.end is None or not own.entered else max(0, told.end - lane.offset)
         return Partition(
             topic=lane.at.topic,
             partition=lane.at.partition,
             waiting=waiting,
-            oldest=self._ages.oldest(own, waiting, heard_of(source, lane.at)),
+            oldest=self._ages.oldest(own, waiting, told.at),
             watermark=lane.told if isinstance(lane, IntakeLane) else None,
             outbox=lane.waiting if isinstance(lane, DecideLane) else None,
             ticked=(lane.head.now or None) if isinstance(lane, DecideLane) else None,

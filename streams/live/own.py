@@ -25,6 +25,7 @@ _COUNTED_EVERY: Final = 5 * SECOND
 # and forgotten after a day, so that nobody is followed for longer.
 _KEY: Final = "rk:{fleet}:key"
 _KEY_LIVES: Final = 24 * 60 * 60
+_VERSION: Final = version("rekindle")  # reads a file: 0.2 % of a core once a second
 _CPU: Final = "process_cpu_seconds_total"
 
 
@@ -67,7 +68,7 @@ class OwnSummary:
             name=self._deployment.worker_id,
             at=now,
             started_at=self._began,
-            version=version("rekindle"),
+            version=_VERSION,
             http=self._deployment.reached_at,
             samples=samples,
             findings=list(self._watch.health().findings),
