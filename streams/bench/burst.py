@@ -6,7 +6,7 @@ the last of them.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic, time
 from typing import Any, Final
 
@@ -32,32 +32,53 @@ _DEADLINE: Final = 300.0
 
 
 def measure(deployment: Deployment, *, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return ``burst``: lateness in ms, seconds until the backlog was gone, CPU per action."""
-    return {"burst": Burst(deployment, 10_000 if quick else 100_000).run(say)}
+    """Return ``burst``: lateness in ms, seconds until the backlog was gone, CPU per action.
+
+    And the same with two workers, ``burst_of_two``, unless it is to be quick.
+    """
+    if quick:
+        return {"burst": Burst(deployment, 10_000).run(say)}
+    people = 100_000
+    return {
+        "burst": Burst(deployment, people).run(say),
+        "burst_of_two": Burst(deployment, people, count=2).run(say),
+    }
 
 
 def tables(found: dict[str, Any]) -> list[Table]:
     """Return what :func:`measure` found as a table."""
-    told = found["burst"]
+    rows = [_row(found[name]) for name in ("burst", "burst_of_two") if name in found]
+    head = (
+        "due within a minute", "workers", "p50 ms", "p99 ms", "max ms", "then done in",
+        "CPU per action",
+    )  # fmt: skip
+    return [Table("A minute in which everybody is due", head, rows, f"{PARTITIONS} partitions.")]
+
+
+def _row(told: dict[str, Any]) -> list[str]:
     late = told["lateness_ms"] or {}
-    cells = [figure(late.get(name), digits=0) for name in ("p50", "p99", "max")]
-    row = [
+    return [
         f"{told['due']:,}",
-        *cells,
+        str(told["workers"]),
+        *[figure(late.get(name), digits=0) for name in ("p50", "p99", "max")],
         figure(told["seconds_after_the_minute"], "s"),
         figure(told["worker_us_per_action"], "µs"),
     ]
-    head = ("due within a minute", "p50 ms", "p99 ms", "max ms", "then done in", "CPU per action")
-    return [Table("A minute in which everybody is due", head, [row], f"{PARTITIONS} partitions.")]
 
 
 class Burst:
     """One run against one deployment."""
 
-    def __init__(self, deployment: Deployment, people: int, lead: int | None = None) -> None:
-        """``people`` are due within one minute, which begins after ``lead`` ms."""
+    def __init__(
+        self, deployment: Deployment, people: int, lead: int | None = None, *, count: int = 1
+    ) -> None:
+        """``people`` are due within one minute, which begins after ``lead`` ms.
+
+        ``count``: of workers.
+        """
         self.deployment = deployment
         self.people = people
+        self.count = count
         self.lead = _LEAD + round(people * _LEAD_EACH) if lead is None else lead
 
     def run(self, say: Callable[[str], None]) -> dict[str, Any]:
@@ -65,13 +86,15 @@ class Burst:
         file = campaigns(delay="30m", hard_limit="30m", settle="0s", cap="1m", limit=10)
         with (
             standing(self.deployment, file),
-            workers.running(self.deployment, "intake,decide", clock="live") as (worker,),
+            workers.running(
+                self.deployment, "intake,decide", clock="live", count=self.count
+            ) as running,
         ):
-            return asyncio.run(self._measure(worker, say))
+            return asyncio.run(self._measure([each.pid for each in running], say))
 
-    async def _measure(self, worker: workers.Process, say: Callable[[str], None]) -> dict[str, Any]:
+    async def _measure(self, pids: Sequence[int], say: Callable[[str], None]) -> dict[str, Any]:
         async with shoppers(self.deployment) as shop:
-            say(f"burst: {self.people:,} people fill their carts")
+            say(f"burst: {self.people:,} people fill their carts, {self.count} at work")
             began = int(time() * SECOND) + self.lead
             await self._fill(shop, began)
             if time() * SECOND > began:
@@ -79,9 +102,9 @@ class Burst:
                 raise Refused(message)
             await asyncio.sleep(began / SECOND - time())
             say("burst: the minute")
-            before = cpu_of(worker.pid)
+            before = sum(map(cpu_of, pids))
             await self._all_acted(shop)
-            used = cpu_of(worker.pid) - before
+            used = sum(map(cpu_of, pids)) - before
             late, last = [], 0
             name = f"{self.deployment.topic_prefix}{ACTIONS}email"
             async for record in shop.reader.together({name: PARTITIONS}):
@@ -90,6 +113,7 @@ class Burst:
                 last = max(last, record.timestamp)
         return {
             "due": self.people,
+            "workers": self.count,
             "acted": len(late),
             "partitions": PARTITIONS,
             "lateness_ms": spread(late),
