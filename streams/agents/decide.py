@@ -131,7 +131,7 @@ class DecideLane:
         bounds = await self._bounds()
         if head is None:
             head = Head(offset=bounds.begin)
-        else:  # once more: to acquire may take long, and nobody can change anything from here on
+        else:  # once more: to acquire may take long, and the log may be another by now
             await self._same_log(head, bounds)
         if head.offset < self.offset:
             self.parts.watch.doubt("rewind")
