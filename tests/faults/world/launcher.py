@@ -101,7 +101,7 @@ POINTS: Final = (
         "commit",
         when=lambda arguments, _: arguments[3].trim is not None,
     ),
-    Point("ticked", Ticker, "_maybe"),
+    Point("ticked", Ticker, "_write"),
     # Intake: forwarded but not noted as such is the doubt.
     Point("intake_entered", IntakeLane, "enter", entering=True),
     Point("forwarding", IntakeLane, "step", before=True),
