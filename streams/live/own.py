@@ -25,7 +25,7 @@ _COUNTED_EVERY: Final = 5 * SECOND
 # and forgotten after a day, so that nobody is followed for longer.
 _KEY: Final = "rk:{fleet}:key"
 _KEY_LIVES: Final = 24 * 60 * 60
-_VERSION: Final = version("rekindle")  # reads a file: 0.2 % of a core once a second
+_VERSION: Final = version("rekindle")  # reads a file, and is asked once a second
 _CPU: Final = "process_cpu_seconds_total"
 
 

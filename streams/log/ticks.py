@@ -134,8 +134,8 @@ class Ticker(faust.Service):
             began, now = loop.time(), self.clock()
             if self.gate.open_at(now):
                 await self.write(now)
-            # From beginning to beginning: an acknowledgement takes 5 to 10 ms, which every decision
-            # would wait for on top.
+            # From beginning to beginning: what the acknowledgements take, every decision would wait
+            # for on top.
             await self.sleep(max(0.0, began + self.spacing / 1000 - loop.time()))
 
     async def write(self, now: int) -> None:
