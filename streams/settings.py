@@ -497,8 +497,9 @@ SETTINGS: Final[tuple[Setting | ChannelSetting, ...]] = (
     Setting(
         "TICK_SPACING",
         "tick_spacing",
-        "200ms",
-        "The shortest time between two ticks of one partition.",
+        "100ms",
+        "The shortest time between two ticks of one partition; longer in a process with more than 20 "
+        "partitions in which somebody is due.",
         _spacing,
     ),
     Setting(

@@ -27,7 +27,7 @@ def test_nothing_set_gives_a_whole_deployment() -> None:
     assert deployment.sources == (Source("rekindle.events.raw", "segment"),)
     assert deployment.worker_id == "box-6066"
     assert (deployment.http_host, deployment.http_port) == ("127.0.0.1", 6066)
-    assert deployment.tick_spacing == 200
+    assert deployment.tick_spacing == 100
     assert deployment.gateway("push") == Gateway("console")
     assert deployment.webhook_secret("push") is None
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from random import Random
 
 import pytest
 from aiokafka import TopicPartition
@@ -10,6 +12,7 @@ from aiokafka import TopicPartition
 from engine.ports import Head
 from streams.log.producer import Producer, Record
 from streams.log.ticks import Gate, Ticker
+from tests.faults.simulation.loop import VirtualLoop
 
 NOW = 1_767_258_000_000
 LANES = [("raw", 0), ("raw", 1), ("feedback", 0)]
@@ -126,3 +129,52 @@ async def test_a_lane_that_stopped_gets_no_tick_that_it_would_take_before_what_m
     await asyncio.wait_for(ticker.write(NOW), 30)
 
     assert ticker.written == 2
+
+
+class Acknowledged(Producer):
+    """Takes 80 ms for each record, and notes when it was given one; the lane folds it at once."""
+
+    def __init__(self, due: Sequence[Due]) -> None:
+        super().__init__("nowhere:1")
+        self.began: dict[int, list[float]] = {lane.at.partition: [] for lane in due}
+        self._due = due
+
+    async def run(self, topic: str, partition: int, records: Sequence[Record]) -> int:
+        self.began[partition].append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.08)
+        self._due[partition].offset += 1
+        return self._due[partition].offset - 1
+
+
+@pytest.mark.parametrize(("partitions", "apart"), [(1, 0.1), (20, 0.1), (64, 0.32)])
+def test_ticks_begin_a_spacing_apart_whatever_they_take_and_200_a_second_at_most(
+    partitions: int, apart: float
+) -> None:
+    due = [Due(TopicPartition("events", partition)) for partition in range(partitions)]
+    loop = VirtualLoop(Random(1))
+
+    def clock() -> int:
+        return NOW + round(loop.time() * 1000)
+
+    class Current(Told):
+        async def watermarks(self, expected: Sequence[tuple[str, int]]) -> list[int | None]:
+            return [clock()] * len(expected)
+
+    producer = Acknowledged(due)
+
+    async def live() -> None:
+        gate = Gate(Current(), LANES)
+        ticker = Ticker(
+            lambda: due, lambda _: None, gate, producer, clock, spacing=100, origin="test"
+        )
+        await ticker.start()
+        await asyncio.sleep(5)
+        await ticker.stop()
+
+    loop.run(live())
+
+    for began in producer.began.values():
+        assert len(began) > 4.5 / apart
+        gaps = [after - before for before, after in pairwise(began)]
+        assert max(gaps) == pytest.approx(apart)
+        assert min(gaps) == pytest.approx(apart)
