@@ -24,6 +24,7 @@ from engine.errors import Refused
 from engine.events import Line
 from engine.ports import Case, TemplateFailed
 from rules import templates
+from streams.delivery.liquid_context import render
 
 # What a template may name (rules/templates/__init__.py says what each means); the linter refuses
 # any other name.
@@ -255,7 +256,7 @@ def _fill(words: Words, part: str, context: Mapping[str, Any]) -> str | None:
     if template is None or isinstance(template, str):
         return template
     try:
-        return template.render(**context)
+        return render(template, context)
     except (LiquidError, ArithmeticError, ValueError, TypeError, RecursionError) as error:
         message = f"{words.name}: {part}: {_first_line(error)}"
         raise TemplateFailed(message) from error

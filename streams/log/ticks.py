@@ -143,7 +143,7 @@ class Ticker(faust.Service):
             await self.sleep(max(0.0, began + pause - loop.time()))
 
     async def write(self, now: int) -> int:
-        """Write the ticks that are wanted at ``now``; return how many, once all are acknowledged."""
+        """Write the ticks wanted at ``now``; return how many, once all are acknowledged."""
         # All at once: one after the other, 64 acknowledgements took as long as the spacing.
         wanted = [lane for lane in self.lanes() if self._wants(lane, now)]
         if wanted:
