@@ -498,8 +498,8 @@ SETTINGS: Final[tuple[Setting | ChannelSetting, ...]] = (
         "TICK_SPACING",
         "tick_spacing",
         "100ms",
-        "The shortest time between two ticks of a partition; longer where a process has more than 20 "
-        "partitions in which somebody is due.",
+        "The shortest time between two ticks of a partition; longer where a process has more than "
+        "20 partitions in which somebody is due.",
         _spacing,
     ),
     Setting(
