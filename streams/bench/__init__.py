@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from engine.errors import Refused
-from streams.bench import ground, machine, plan, telling
+from streams.bench import ground, machine, plan, repeated, telling
 from streams.bench.plan import Plan
 from streams.bench.whole_job import WholeJob, grow, measure
 from streams.settings import Deployment
@@ -36,6 +36,8 @@ _OURS: Final[Mapping[str, str]] = {
     "idle": "streams.bench.idle",
     "soak": "streams.bench.soak",
 }
+# Memory is watched once; restart repeats what is not mere waiting by itself.
+_ONCE: Final = ("restart", "soak")
 # What the JSON always names; None = that part was not run.
 _PROMISED: Final[Mapping[str, Any]] = {
     "whole_job": None,
@@ -63,6 +65,7 @@ def run(
     began = monotonic()
     found: Found = dict(_PROMISED)
     found["began"] = datetime.now(UTC).isoformat(timespec="seconds")
+    found["runs"] = sizes.runs
     found["machine"] = machine.describe(here.redis, note)
     with _ending_in_order():
         _measure(found, sizes, only, _aloud(began))
@@ -91,11 +94,27 @@ def _part(name: str, job: WholeJob, sizes: Plan, say: Say) -> Found:
         return measure(job, sizes)
     if name == "growth":
         return grow(job, sizes)
-    deployment = _place(name)
-    ground.check(deployment)
+    runs = 1 if name in _ONCE else sizes.runs
+    found = []
+    for number in range(1, runs + 1):
+        if runs > 1:
+            say(f"{name}: run {number} of {runs}")
+        # Topics are never named twice: Kafka goes on deleting after it has said that they are gone.
+        found.append(_once(name, _clean(f"{name}-{number}"), sizes, say))
+    return dict(repeated.middle(found))
+
+
+def _once(name: str, deployment: Deployment, sizes: Plan, say: Say) -> Found:
     if name in _OURS:
         return dict(import_module(_OURS[name]).measure(deployment, sizes, say))
     return dict(import_module(_ALONE[name]).measure(deployment, quick=sizes.quick, say=say))
+
+
+def _clean(name: str) -> Deployment:
+    """Return a deployment of its own on a Redis that holds nothing; raises Refused."""
+    deployment = _place(name)
+    ground.check(deployment)
+    return deployment
 
 
 def _tables(found: Found, only: Sequence[str]) -> list[telling.Table]:

@@ -72,6 +72,7 @@ def tables(found: dict[str, Any]) -> list[Table]:
         ("python, rekindle", f"{machine['python']}, {machine['rekindle']} ({machine['commit']})"),
         ("redis", f"{machine['redis']}, writes {written}"),
         ("measured", f"{found['began']}, {found['seconds']:.0f} s"),
+        ("runs", f"{found['runs']}, of which medians are told; memory is watched once"),
     ]
     if machine["note"]:
         rows.append(("note", machine["note"]))

@@ -116,14 +116,16 @@ def _parts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
         "rekindle bench --only soak --soak 10m",
     )
 )
-@click.option("--quick", is_flag=True, help="Two minutes instead of a quarter of an hour: one run.")
+@click.option("--quick", is_flag=True, help="A few minutes instead of most of an hour: one run.")
 @click.option(
     "--only",
     callback=_parts,
     metavar="PARTS",
     help="Only these of whole,growth,restart,idle,soak,live,burst,handovers,door,peers.",
 )
-@click.option("--runs", type=click.IntRange(1, 99), help="Runs per case; medians are told.  [3]")
+@click.option(
+    "--runs", type=click.IntRange(1, 99), help="Runs per part and case; medians are told.  [3]"
+)
 @click.option(
     "--events",
     type=click.IntRange(10_000, 100_000_000),

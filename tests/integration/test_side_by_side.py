@@ -30,6 +30,7 @@ def test_every_engine_sends_the_same_reminders_and_nothing_is_left_behind(
     assert found["ratio"]["naive_faust"]["cpu"] > 0
     assert found.get("note") == (None if PEERS.exists() else ABSENT)
     assert a_redis_is_empty(a_redis)
+    assert not list(Path().glob(f"{topic_prefix}*"))
 
 
 def test_without_quix_streams_its_ratio_is_null_and_a_sentence_says_why(

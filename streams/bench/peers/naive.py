@@ -1,7 +1,7 @@
 """The reduced job as a Faust agent of the tutorials: one event, one HGETALL, one HSET, one send.
 
-A program of its own: `python -m streams.bench.peers.naive KAFKA REDIS SOURCE TARGET COUNT`. It
-says "begun" at the first event and "done" when COUNT are worked off and what it sent is flushed.
+A program of its own: `python -m streams.bench.peers.naive KAFKA REDIS SOURCE TARGET COUNT FOLDER`.
+It says "begun" at the first event and "done" when COUNT are worked off and what it sent is flushed.
 """
 
 import json
@@ -17,13 +17,14 @@ from streams.bench.peers import job
 PREFIX = "naive:"
 
 
-def app(kafka: str, redis_url: str, source: str, target: str, count: int) -> faust.App:
-    """Make the app; keys in Redis begin with ``naive:``."""
+def app(kafka: str, redis_url: str, source: str, target: str, count: int, folder: str) -> faust.App:
+    """Make the app; keys in Redis begin with ``naive:``, Faust's own files go to ``folder``."""
     redis: Any = Redis.from_url(redis_url, decode_responses=True)
     made = faust.App(
         f"{source}.naive",
         broker=f"kafka://{kafka}",
         store="memory://",
+        datadir=folder,
         web_enabled=False,
         topic_disable_leader=True,
         topic_partitions=8,
@@ -90,7 +91,6 @@ async def _save(redis: Any, user: str, state: job.State) -> None:
 
 
 if __name__ == "__main__":
-    kafka, redis_url, source, target, count = sys.argv[1:]
-    faust.Worker(
-        app(kafka, redis_url, source, target, int(count)), loglevel="ERROR"
-    ).execute_from_commandline()
+    kafka, redis_url, source, target, count, folder = sys.argv[1:]
+    made = app(kafka, redis_url, source, target, int(count), folder)
+    faust.Worker(made, loglevel="ERROR").execute_from_commandline()

@@ -157,13 +157,14 @@ class SideBySide:
         target = "naive.actions"
         asyncio.run(self._create(target))
         source = self.prefix + "naive.raw"
-        cost = self._child(
-            [
-                *(sys.executable, "-m", "streams.bench.peers.naive", self.deployment.kafka),
-                *(self.deployment.redis, source, self.prefix + target, str(count)),
-            ],
-            count,
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            cost = self._child(
+                [
+                    *(sys.executable, "-m", "streams.bench.peers.naive", self.deployment.kafka),
+                    *(self.deployment.redis, source, self.prefix + target, str(count), folder),
+                ],
+                count,
+            )
         return Done(cost, self._sent(target), {})
 
     def _quix(self, count: int) -> Done:
