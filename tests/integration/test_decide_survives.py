@@ -1,13 +1,25 @@
 """The decide agent on real Kafka and Redis: whatever happens, the log decides what comes out."""
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 import redis
+from aiokafka import TopicPartition
 
-from streams.log.reader import POSITION
+from engine.errors import Refused
+from engine.memory import MemoryArtefacts
+from engine.ports import Head, Outgoing
+from streams import in_force
+from streams.agents.decide import DecideLane, Parts
+from streams.log.dead_letters import DeadLetters
+from streams.log.producer import Producer
+from streams.log.reader import POSITION, Reader
+from streams.state.connection import RedisConnection
 from streams.state.keys import keys_of
+from streams.state.store import RedisStore
+from streams.watch import Watch
 from tests.support.agreement import (
     assert_agrees,
     doubled_in_log,
@@ -167,6 +179,57 @@ def test_a_worker_that_was_told_of_another_shops_redis_throws_nobody_out(
             )
             assert [client.hget(name, "token") for name in names] == owners
         assert None not in owners
+
+
+def test_a_log_that_is_made_anew_while_a_lane_takes_its_partition_is_refused(
+    shop: Shop, kafka: KafkaBroker
+) -> None:
+    """A lane that had looked waited four seconds for Redis; it looks once more when it owns."""
+    shop.apply(shipped())
+    shop.load(list(traffic(500)))
+    with shop.worker("decide"):
+        wait_folded(shop)
+    name = shop.prefix + "events"
+
+    def made_anew() -> None:
+        kafka.delete_topics(name)
+        kafka.create_topics({name: shop.partitions}, {})
+        shop.load(list(traffic(900)))  # more than there was: the offset lies within the log
+
+    class WhileItAcquires(RedisStore):
+        acquired = 0
+
+        async def acquire(
+            self, partition: int, token: str, expected: str | None = None
+        ) -> tuple[Head | None, list[Outgoing]]:
+            await asyncio.to_thread(made_anew)
+            self.acquired += 1
+            return await super().acquire(partition, token, expected)
+
+    async def entered() -> int:
+        connection = RedisConnection(shop.deployment.redis)
+        store = WhileItAcquires(connection)
+        producer, reader = Producer(shop.deployment.kafka), Reader(shop.deployment.kafka)
+        artefacts = MemoryArtefacts(in_force.build)
+        parts = Parts(
+            store=store,
+            artefacts=artefacts,
+            producer=producer,
+            reader=reader,
+            dead_letters=DeadLetters(producer, shop.prefix),
+            prefix=shop.prefix,
+            watch=Watch([], (), lambda: 0, artefacts),
+        )
+        try:
+            with pytest.raises(Refused, match="is not the one that was folded"):
+                await DecideLane(TopicPartition(name, 0), parts).enter()
+        finally:
+            await reader.stop()
+            await producer.stop()
+            await connection.close()
+        return store.acquired
+
+    assert asyncio.run(entered()) == 1
 
 
 def test_a_store_that_fell_back_is_filled_again_from_the_log(

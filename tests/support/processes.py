@@ -1,5 +1,6 @@
 """A real server as a child process that never outlives the test run."""
 
+import fcntl
 import itertools
 import os
 import signal
@@ -10,12 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 # Below Linux's ephemeral range (32768 and up): a port that a server gives up for the length of
 # a restart is then not taken meanwhile as the local end of some client's connection.
 _FIRST_PORT, _PORTS = 20_000, 12_000
 _next_port = itertools.count(os.getpid() * 37)
+# Kafka binds a port three seconds after it was found free; a test process beside us found the same
+# one. Each byte of this file is a port, locked by the process that took it until it ends.
+_CLAIMS = Path(tempfile.gettempdir()) / f"rekindle-test-ports-{os.getuid()}"
+_claims: list[TextIO] = []
 
 
 class ServerFailedError(AssertionError):
@@ -23,8 +28,11 @@ class ServerFailedError(AssertionError):
 
 
 def free_port() -> int:
+    """Return a port that nobody listens on and no other test process was given."""
     for _ in range(_PORTS):
         port = _FIRST_PORT + next(_next_port) % _PORTS
+        if not _claimed(port):
+            continue
         with socket.socket() as probe:
             # as the servers do, so that connections of a former run do not count as taken
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -36,6 +44,18 @@ def free_port() -> int:
     raise ServerFailedError(
         f"no free loopback port between {_FIRST_PORT} and {_FIRST_PORT + _PORTS}"
     )
+
+
+def _claimed(port: int) -> bool:
+    """Lock a port for the life of this process; False = another has it."""
+    if not _claims:
+        # closed by the end of the process alone: closing it would let go of every lock
+        _claims.append(_CLAIMS.open("a"))
+    try:
+        fcntl.lockf(_claims[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
 
 
 class Server:
