@@ -48,12 +48,15 @@ def measure(deployment: Deployment, *, quick: bool, say: Callable[[str], None]) 
 def tables(found: dict[str, Any]) -> list[Table]:
     """Return what :func:`measure` found as a table."""
     rows = [
-        [f"event to action at {rate}/s", *_cells(told)]
+        [f"event to action at {rate}/s", *_cells(told), figure(found["live_cores"][rate], digits=2)]
         for rate, told in (found["latency_ms"] or {}).items()
     ]
-    rows.append(["lateness of wake-ups", *_cells(found["lateness_ms"])])
-    note = "From the produce call of the event to the broker's append time of the action."
-    return [Table("Latency, ms", ("", "p50", "p99", "p99.9", "max"), rows, note)]
+    rows.append(["lateness of wake-ups", *_cells(found["lateness_ms"]), ""])
+    note = (
+        "From the produce call of the event to the broker's append time of the action. cores: what "
+        "the worker used meanwhile."
+    )
+    return [Table("Latency, ms", ("", "p50", "p99", "p99.9", "max", "cores"), rows, note)]
 
 
 def _cells(told: dict[str, float] | None) -> list[str]:
@@ -89,8 +92,9 @@ class Live:
             for rate in RATES:
                 say(f"live: {rate:,} events a second")
                 before, began = cpu_of(worker.pid), monotonic()
-                caused = await shop.shop(rate, self.seconds, offline=_OFFLINE)
+                caused = await shop.stream(rate, self.seconds, offline=_OFFLINE)
                 cores[str(rate)] = round((cpu_of(worker.pid) - before) / (monotonic() - began), 2)
+                await shop.settled()
                 actions = [(at, caused[e]) async for at, e, _ in shop.actions() if e in caused]
                 latency[str(rate)] = spread([at - produced for at, produced in actions])
         return {"latency_ms": latency, "lateness_ms": spread(late), "live_cores": cores}
@@ -119,6 +123,12 @@ class Shoppers:
         raise Refused(message)
 
     async def shop(self, rate: int, seconds: int, *, offline: int) -> dict[str, float]:
+        """Send ``rate`` events a second and wait for what comes of them; see :meth:`stream`."""
+        caused = await self.stream(rate, seconds, offline=offline)
+        await self.settled()
+        return caused
+
+    async def stream(self, rate: int, seconds: int, *, offline: int) -> dict[str, float]:
         """Send ``rate`` events a second; return when those that cause something were produced."""
         caused: dict[str, float] = {}
         began = monotonic()
@@ -133,10 +143,9 @@ class Shoppers:
             self.writing.add(task)
             task.add_done_callback(self.writing.discard)
         await asyncio.gather(*self.writing)
-        await self._settled()
         return caused
 
-    async def _settled(self) -> None:
+    async def settled(self) -> None:
         """Wait until no action has come for a while: a busy machine may be behind."""
         end = monotonic() + _WARM
         while monotonic() < end:
