@@ -5,10 +5,9 @@ An artefact is checked once, when it is built into a scorer; a row is scored in 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from math import isfinite, nan
 from typing import Final
-
-import lightgbm
 
 from engine.errors import Refused
 from engine.ports import Case, ModelRef, Score, Scorer
@@ -157,11 +156,12 @@ def _check_size(manifest: Manifest, model: str) -> None:
 
 
 def _check_lightgbm(manifest: Manifest) -> None:
-    wrote, installed = _major(manifest.lightgbm_version), _major(lightgbm.__version__)
+    here = version("lightgbm")
+    wrote, installed = _major(manifest.lightgbm_version), _major(here)
     if wrote is None or installed is None or wrote > installed:
         raise Refused(
             f"{_named(manifest)} was written by LightGBM {manifest.lightgbm_version}, installed is "
-            f"{lightgbm.__version__}: install that major version, or train it again."
+            f"{here}: install that major version, or train it again."
         )
 
 
