@@ -76,6 +76,8 @@ def test_a_promoted_replica_without_the_tail_is_filled_again_from_the_log(
             for name in ("first", "second", "third")
         ]
         wait_folded(shop)
+        for worker in workers:  # the first may have folded all before the last one listens
+            worker.wait_ready()
         # Whoever gets a partition later has nothing to doubt.
         wait_until(
             lambda: all(worker.get("/readyz")[0] == 200 for worker in workers), "each has a share"
