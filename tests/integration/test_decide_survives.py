@@ -34,6 +34,13 @@ from tests.support.traffic import traffic
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 
+def _make_anew(shop: Shop, kafka: KafkaBroker) -> None:
+    """Delete ``events`` and create it again."""
+    name = shop.prefix + "events"
+    kafka.delete_topics(name)
+    kafka.create_topics({name: shop.partitions}, {})
+
+
 def test_what_comes_out_is_what_the_log_comes_to(shop: Shop) -> None:
     shop.apply(shipped())
     shop.load(list(traffic(3_000)))
@@ -192,8 +199,7 @@ def test_a_log_that_is_made_anew_while_a_lane_takes_its_partition_is_refused(
     name = shop.prefix + "events"
 
     def made_anew() -> None:
-        kafka.delete_topics(name)
-        kafka.create_topics({name: shop.partitions}, {})
+        _make_anew(shop, kafka)
         shop.load(list(traffic(900)))  # more than there was: the offset lies within the log
 
     class WhileItAcquires(RedisStore):
@@ -263,9 +269,7 @@ def test_a_topic_that_was_created_anew_stops_with_one_sentence(
     shop.load(list(traffic(500)))
     with shop.worker("decide"):
         wait_folded(shop)
-    name = shop.prefix + "events"
-    kafka.delete_topics(name)
-    kafka.create_topics({name: shop.partitions}, {})
+    _make_anew(shop, kafka)
     shop.apply(shipped())
 
     with shop.worker("decide") as worker:
@@ -286,9 +290,7 @@ def test_output_topics_of_another_log_stop_the_partition(shop: Shop, kafka: Kafk
     shop.load(list(traffic(1_500)))
     with shop.worker("decide"):
         wait_folded(shop)
-    name = shop.prefix + "events"
-    kafka.delete_topics(name)
-    kafka.create_topics({name: shop.partitions}, {})
+    _make_anew(shop, kafka)
     redis.Redis.from_url(shop.deployment.redis).flushall()
     shop.apply(shipped())
 
