@@ -34,6 +34,14 @@ from tests.support.traffic import traffic
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 
+def _fold(shop: Shop, events: int) -> None:
+    """Put the shipped campaigns in force and let a worker come and fold some traffic."""
+    shop.apply(shipped())
+    shop.load(list(traffic(events)))
+    with shop.worker("decide"):
+        wait_folded(shop)
+
+
 def _make_anew(shop: Shop, kafka: KafkaBroker) -> None:
     """Delete ``events`` and create it again."""
     name = shop.prefix + "events"
@@ -106,10 +114,7 @@ def test_a_dozen_kills_lose_nothing_and_double_nothing(shop: Shop) -> None:
 
 def test_what_was_committed_but_not_produced_leaves_with_the_next_owner(shop: Shop) -> None:
     """As after a crash between commit and produce: the outbox is full, the topics lack its end."""
-    shop.apply(shipped())
-    shop.load(list(traffic(2_000)))
-    with shop.worker("decide"):
-        wait_folded(shop)
+    _fold(shop, 2_000)
     client: Any = redis.Redis.from_url(shop.deployment.redis)
     decided = shop.read("decisions")
     partition = max(range(shop.partitions), key=lambda p: sum(r.partition == p for r in decided))
@@ -192,10 +197,7 @@ def test_a_log_that_is_made_anew_while_a_lane_takes_its_partition_is_refused(
     shop: Shop, kafka: KafkaBroker
 ) -> None:
     """A lane that had looked waited four seconds for Redis; it looks once more when it owns."""
-    shop.apply(shipped())
-    shop.load(list(traffic(500)))
-    with shop.worker("decide"):
-        wait_folded(shop)
+    _fold(shop, 500)
     name = shop.prefix + "events"
 
     def made_anew() -> None:
@@ -265,10 +267,7 @@ def test_a_store_that_fell_back_is_filled_again_from_the_log(
 def test_a_topic_that_was_created_anew_stops_with_one_sentence(
     shop: Shop, kafka: KafkaBroker
 ) -> None:
-    shop.apply(shipped())
-    shop.load(list(traffic(500)))
-    with shop.worker("decide"):
-        wait_folded(shop)
+    _fold(shop, 500)
     _make_anew(shop, kafka)
     shop.apply(shipped())
 
@@ -286,10 +285,7 @@ def test_a_topic_that_was_created_anew_stops_with_one_sentence(
 
 def test_output_topics_of_another_log_stop_the_partition(shop: Shop, kafka: KafkaBroker) -> None:
     """Positions begin anew with the log: readers would take every new record for an old one."""
-    shop.apply(shipped())
-    shop.load(list(traffic(1_500)))
-    with shop.worker("decide"):
-        wait_folded(shop)
+    _fold(shop, 1_500)
     _make_anew(shop, kafka)
     redis.Redis.from_url(shop.deployment.redis).flushall()
     shop.apply(shipped())
