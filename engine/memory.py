@@ -93,7 +93,7 @@ class MemoryStore:
         order = self._at(partition).order
         return order[0][0] if order else None
 
-    async def commit(self, partition: int, token: str, commit: Commit) -> None:
+    async def commit(self, partition: int, token: str, commit: Commit) -> int | None:
         """Check token, offset and outbox, then apply all of it."""
         commit.check()
         at = self._at(partition)
@@ -107,6 +107,7 @@ class MemoryStore:
             message = f"partition {partition} stands at {stands}, not at {commit.offset}"
             raise Stale(message)
         self._apply(at, commit)
+        return await self.earliest(partition)
 
     @staticmethod
     def _apply(at: _Partition, commit: Commit) -> None:

@@ -325,9 +325,10 @@ class Store(Protocol):
         """Return the earliest wake-up (ms), None if there is none."""
         ...
 
-    async def commit(self, partition: int, token: str, commit: Commit) -> None:
+    async def commit(self, partition: int, token: str, commit: Commit) -> int | None:
         """Apply all of it, or raise Fenced (other token) or Stale (other offset) and apply none.
 
+        Returns the earliest wake-up (ms) of the partition after it, None if there is none.
         Stale also when the outbox already holds an id at or above the first of this commit, or held
         one before it was trimmed. A partition never committed takes any offset.
         """

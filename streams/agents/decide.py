@@ -20,7 +20,7 @@ from faust.types import StreamT
 from engine.decisions import Decision
 from engine.decisions import decode as decode_decision
 from engine.errors import InvalidEvent, Refused, Stale, Unavailable
-from engine.events import Position, Record, Tick
+from engine.events import Position, Record
 from engine.pipeline import ACTIONS, DECISIONS, Chunk, Taken, chunks, take
 from engine.policy import Settings
 from engine.ports import Artefacts, Head, InForce, OutboxId, Outgoing, Store
@@ -222,13 +222,12 @@ class DecideLane:
         if self._token is None:
             message = "the lane was not entered"
             raise Stale(message)
-        await self.parts.store.commit(self.at.partition, self._token, commit)
+        self.next_wake = await self.parts.store.commit(self.at.partition, self._token, commit)
         committed = perf_counter()
         self._acknowledged = None
         self.head, self.offset = commit.head, commit.head.offset
         if self._past is not None:
             self._passed(self._past, taken.report)
-        await self._woken(commit.wakes, chunk)
         await self._let_out(commit.outbox, clock)
         stages = {
             "take": computed - started,
@@ -264,15 +263,6 @@ class DecideLane:
                 raise Unavailable(message)
             await sleep(_ARTEFACT_POLL)
         return force
-
-    async def _woken(self, wakes: dict[str, int], chunk: Chunk) -> None:
-        """Keep a lower bound of the earliest wake-up; a tick looks it up anew."""
-        if chunk.records and isinstance(chunk.records[0][1], Tick):
-            self.next_wake = await self.parts.store.earliest(self.at.partition)
-            return
-        for wake in wakes.values():
-            if wake and (self.next_wake is None or wake < self.next_wake):
-                self.next_wake = wake
 
     async def _let_out(self, entries: Sequence[Outgoing], started: int) -> None:
         if entries:

@@ -37,7 +37,6 @@ _PLACES: Final = (
     ("streams/agents/decide.py", "DecideLane._read", DECODE),
     ("streams/agents/decide.py", "_crc", DECODE),
     ("streams/agents/decide.py", "DecideLane._let_out", PRODUCE),
-    ("streams/agents/decide.py", "DecideLane._woken", COMMIT),
     ("streams/agents/intake.py", "IntakeLane._parse", DECODE),
     ("streams/agents/intake.py", "IntakeLane.step", PRODUCE),
     ("streams/agents/decide.py", "", STEP),

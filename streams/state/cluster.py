@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from redis import exceptions
-from redis.asyncio import Redis
+
+from streams.state.server import Argument, Server
 
 SLOTS: Final = 16_384
 
@@ -58,20 +59,20 @@ def slot_of(key: bytes) -> int:
 
 
 class Cluster:
-    """Sends each command to the node that serves its key; one pool per node.
+    """Sends each command to the node that serves its key.
 
     Raises what redis-py raises; after an error of a connection the layout is asked for anew.
     """
 
-    def __init__(self, seeds: Sequence[Node], connect: Callable[[Node], Redis]) -> None:
-        """``seeds``: nodes to ask first; ``connect`` makes the client of one node."""
+    def __init__(self, seeds: Sequence[Node], connect: Callable[[Node], Server]) -> None:
+        """``seeds``: nodes to ask first; ``connect`` makes the server of a node."""
         self._seeds = list(seeds)
         self._connect = connect
-        self._clients: dict[Node, Redis] = {}
+        self._servers: dict[Node, Server] = {}
         self._layout: Layout | None = None
         self._asking = asyncio.Lock()
 
-    async def send(self, command: Sequence[bytes | str | int], key: bytes | None) -> Any:
+    async def send(self, command: Sequence[Argument], key: bytes | None) -> Any:
         """Send a command to the primary of ``key``; None = any primary."""
         layout = self._layout or await self.layout()
         node = layout.serving[0] if key is None else layout.primaries.get(slot_of(key))
@@ -98,7 +99,7 @@ class Cluster:
         message = f"the cluster sent us on {_REDIRECTIONS} times"
         raise exceptions.ConnectionError(message)
 
-    async def everywhere(self, *command: bytes | str | int) -> dict[str, Any]:
+    async def everywhere(self, *command: Argument) -> dict[str, Any]:
         """Send a command to every node; a replica that does not answer is left out."""
         layout = await self.layout()
         found = {str(node): await self._send_to(node, command) for node in layout.serving}
@@ -109,11 +110,11 @@ class Cluster:
                 _log.warning("the replica %s does not answer: %s", node, away)
         return found
 
-    async def serving(self, key: bytes | None) -> list[Redis]:
-        """Return the client of the primary of ``key``; None = of every primary."""
+    async def serving(self, key: bytes | None) -> list[Server]:
+        """Return the primary of ``key``; None = every primary."""
         layout = await self.layout()
         nodes = layout.serving if key is None else [layout.primaries[slot_of(key)]]
-        return [self._client(node) for node in nodes]
+        return [self._server(node) for node in nodes]
 
     async def layout(self) -> Layout:
         """Return who serves what, asked for where it is not known."""
@@ -123,17 +124,16 @@ class Cluster:
             return self._layout
 
     async def close(self) -> None:
-        """Close all pools."""
-        for client in self._clients.values():
-            await client.aclose()
-            await client.connection_pool.disconnect()
-        self._clients.clear()
+        """Close all connections."""
+        for server in self._servers.values():
+            await server.close()
+        self._servers.clear()
         self._layout = None
 
     async def _ask(self) -> Layout:
         """Ask every node we ever heard of until one tells."""
         said: Exception = exceptions.ConnectionError("no node is known")
-        for node in dict.fromkeys([*self._clients, *self._seeds]):
+        for node in dict.fromkeys([*self._servers, *self._seeds]):
             try:
                 layout = _read(await self._send_to(node, ("CLUSTER SLOTS",)), node)
             except exceptions.AuthenticationError:
@@ -146,23 +146,15 @@ class Cluster:
             said = exceptions.ClusterDownError("CLUSTERDOWN no slot is served by any node")
         raise said
 
-    def _client(self, node: Node) -> Redis:
-        if node not in self._clients:
-            self._clients[node] = self._connect(node)
-        return self._clients[node]
+    def _server(self, node: Node) -> Server:
+        if node not in self._servers:
+            self._servers[node] = self._connect(node)
+        return self._servers[node]
 
     async def _send_to(
-        self, node: Node, command: Sequence[bytes | str | int], *, asking: bool = False
+        self, node: Node, command: Sequence[Argument], *, asking: bool = False
     ) -> Any:
-        client = self._client(node)
-        if not asking:
-            # redis-py leaves this one method without annotations
-            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
-        # ASKING holds for the next command of the same connection, hence in one go.
-        async with client.pipeline(transaction=False) as both:
-            both.execute_command("ASKING")
-            both.execute_command(*command)
-            return (await both.execute())[1]
+        return await self._server(node).send(command, asking=asking)
 
 
 def _named(error: exceptions.AskError, asked: Node) -> Node:

@@ -12,11 +12,12 @@
 -- ARGV[15]    1 = this may be the first commit of the partition: only then o may be missing
 -- ARGV[16..]  nq times id, topic, key, value; nset values; nadd times score, user; nrem users
 --
--- Returns 'OK', or, with nothing written, 'FENCED' (another token) or 'STALE' (another offset, or
--- the outbox is past the first id). Offsets and ids stay strings: as numbers of Lua they would be
--- rounded above 2^53. Lua is not rolled back, hence the order: checks, then the first XADD, which
--- is a check as well (the server refuses an id at or below the last it ever gave, trimmed or not;
--- the later ids are larger, the caller saw to it), then what cannot fail.
+-- Returns the earliest wake-up there is then, {user, score} or {}, or, with nothing written,
+-- 'FENCED' (another token) or 'STALE' (another offset, or the outbox is past the first id). Offsets
+-- and ids stay strings: as numbers of Lua they would be rounded above 2^53. Lua is not rolled back,
+-- hence the order: checks, then the first XADD, which is a check as well (the server refuses an id
+-- at or below the last it ever gave, trimmed or not; the later ids are larger, the caller saw to
+-- it), then what cannot fail.
 local meta, wakes, outbox = KEYS[1], KEYS[2], KEYS[3]
 local at = redis.call('HMGET', meta, 'token', 'o')
 if at[1] ~= ARGV[1] then return 'FENCED' end
@@ -62,4 +63,4 @@ end
 
 redis.call('HSET', meta, 'o', ARGV[3], 'crc', ARGV[4], 'now', ARGV[5],
   'positions', ARGV[6], 'settings', ARGV[7], 'v', ARGV[8])
-return 'OK'
+return redis.call('ZRANGE', wakes, 0, 0, 'WITHSCORES')

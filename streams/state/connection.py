@@ -1,6 +1,5 @@
-"""The connection to Redis: one pool a server, no blind retries, one word for "away"."""
+"""The connection to Redis: to one server or a cluster, no blind retries, one word for "away"."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,23 +10,14 @@ from time import perf_counter
 from typing import Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 
-import hiredis
 from redis import exceptions
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
-from redis.asyncio import UnixDomainSocketConnection as SocketConnection
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from engine.errors import Refused, Unavailable
 from streams.state.cluster import SLOTS, Cluster, Node
+from streams.state.server import Argument, Server
 
 # A commit of 500 users holds the server 2 to 4 ms; what takes 2 s is away.
 TIMEOUT: Final = 2.0
-# MGET of 500 profiles answers with 200 KB; the default of 64 KB reads it in four turns of the loop.
-_READ_SIZE: Final = 256 * 1024
-# redis-py's 100 would answer the 101st lane with an error; lanes bound themselves.
-_MOST: Final = 1_000
 # Errors that end by themselves or by an operator's hand; a script of 6.2 wraps them in its own.
 _AWAY: Final = (
     "LOADING",
@@ -93,13 +83,13 @@ class RedisConnection:
         """
         self.watch: Watch | None = None
         self._timeout = timeout
-        self._client: Redis | None = None
+        self._server: Server | None = None
         self._cluster: Cluster | None = None
         try:
             if _CLUSTER in url.partition("://")[0]:
                 self._cluster = self._of_cluster(url)
             else:
-                self._client = self._open(url)
+                self._server = Server(url, timeout)
         except ValueError as wrong:
             message = (
                 f"REKINDLE_REDIS is no Redis URL ({wrong}): write redis://host:6379/0, or "
@@ -112,20 +102,6 @@ class RedisConnection:
         """Return whether this is a cluster."""
         return self._cluster is not None
 
-    def _open(self, url: str) -> Redis:
-        pool = ConnectionPool.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_error=[],
-            socket_timeout=self._timeout,
-            socket_connect_timeout=self._timeout,
-            socket_read_size=_READ_SIZE,
-            protocol=2,
-            max_connections=_MOST,
-        )
-        pool.connection_class = _KINDS[pool.connection_class]
-        return Redis(connection_pool=pool)
-
     def _of_cluster(self, url: str) -> Cluster:
         seeds = cluster_nodes(url)
         parts = urlsplit(url)
@@ -133,24 +109,25 @@ class RedisConnection:
         login, at, _ = parts.netloc.rpartition("@")
         options = f"?{parts.query}" if parts.query else ""
 
-        def connect(node: Node) -> Redis:
+        def connect(node: Node) -> Server:
             host = f"[{node.host}]" if ":" in node.host else node.host
-            return self._open(f"{scheme}://{login}{at}{host}:{node.port}{options}")
+            return Server(f"{scheme}://{login}{at}{host}:{node.port}{options}", self._timeout)
 
         connect(seeds[0])  # what is wrong with it is said now
         return Cluster(seeds, connect)
 
-    async def call(self, *command: bytes | str | int) -> Any:
+    async def call(self, *command: Argument) -> Any:
         """Send one command and return its answer; raises Unavailable, and then nobody knows.
 
         In a cluster its first argument is the key that says where; all keys share its hash tag.
         """
-        return await self._call(command, _key(command), "")
+        return await self._call(command, None, "")
 
-    async def _call(
-        self, command: Sequence[bytes | str | int], key: bytes | None, script: str
-    ) -> Any:
-        """Send a command; ``script``: the name of the script that it runs."""
+    async def _call(self, command: Sequence[Argument], key: bytes | None, script: str) -> Any:
+        """Send a command; ``key``: where, None = its first argument says it.
+
+        ``script``: the name of the script that it runs.
+        """
         if self.watch is None:
             return await self._send(command, key)
         started = perf_counter()
@@ -163,19 +140,18 @@ class RedisConnection:
         self.watch.redis_answered(script or str(command[0]).lower(), perf_counter() - started)
         return answer
 
-    async def _send(self, command: Sequence[bytes | str | int], key: bytes | None) -> Any:
+    async def _send(self, command: Sequence[Argument], key: bytes | None) -> Any:
         with _one_word_for_away():
-            if self._client is not None:
-                # redis-py leaves this one method without annotations
-                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-            return await self._nodes().send(command, key)
+            if self._server is not None:
+                return await self._server.send(command)
+            return await self._nodes().send(command, key or _key(command))
 
-    async def everywhere(self, *command: bytes | str | int) -> dict[str, Any]:
+    async def everywhere(self, *command: Argument) -> dict[str, Any]:
         """Send a command without a key to every server and return the answers by host:port.
 
         Replicas that do not answer are left out. Raises Unavailable.
         """
-        if self._client is not None:
+        if self._server is not None:
             return {"": await self.call(*command)}
         with _one_word_for_away():
             return await self._nodes().everywhere(*command)
@@ -185,19 +161,17 @@ class RedisConnection:
 
         ``near``: a key on whose server alone to look; None = every server.
         """
-        if self._client is not None:
-            servers: list[Redis] = [self._client]
+        if self._server is not None:
+            servers = [self._server]
         else:
             with _one_word_for_away():
                 servers = await self._nodes().serving(near)
         for server in servers:
-            cursor: bytes | str | int = 0
+            cursor = 0
             while True:
                 command = ("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED)
                 with _one_word_for_away():
-                    # as above: redis-py leaves it without annotations
-                    answer = await server.execute_command(*command)  # type: ignore[no-untyped-call]
-                cursor, keys = answer
+                    cursor, keys = await server.send(command)
                 for key in keys:
                     yield key
                 if int(cursor) == 0:
@@ -211,7 +185,7 @@ class RedisConnection:
             return SLOTS - len((await self._cluster.layout()).primaries)
 
     async def run(
-        self, script: Script, keys: Sequence[bytes], arguments: Iterable[bytes | str | int]
+        self, script: Script, keys: Sequence[bytes], arguments: Iterable[Argument]
     ) -> Any:
         """Run a script; one that Redis forgot was not run, so it is loaded and sent again."""
         command = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
@@ -226,10 +200,9 @@ class RedisConnection:
             raise Unavailable(f"Redis forgot the script {script.name} twice") from lost
 
     async def close(self) -> None:
-        """Close the pools."""
-        if self._client is not None:
-            await self._client.aclose()
-            await self._client.connection_pool.disconnect()
+        """Close all connections."""
+        if self._server is not None:
+            await self._server.close()
         if self._cluster is not None:
             await self._cluster.close()
 
@@ -256,7 +229,7 @@ def cluster_nodes(url: str) -> list[Node]:
     return nodes
 
 
-def _key(command: Sequence[bytes | str | int]) -> bytes | None:
+def _key(command: Sequence[Argument]) -> bytes | None:
     """Return the key of a command; None where it has none."""
     if len(command) < 2 or command[0] in _KEYLESS:
         return None
@@ -295,57 +268,5 @@ def _kind(error: Exception) -> str:
         case _:
             return "away"
 
-
-class _Sends(AbstractConnection):
-    """Packs a command with hiredis, and sends it so that a cancellation is never lost.
-
-    Packing: redis-py 8.1 does that in its blocking client only; its asyncio client joins the parts
-    in Python: 3 to 7 us of CPU per user loaded and committed (tests/benchmarks/bench_commit.py).
-
-    Sending: redis-py waits for it with asyncio.wait_for, which swallows a cancellation on Python
-    3.11 when what it waits for is done by then (cpython 86296). A task that was cancelled while it
-    sent went on for ever in 203 of 300 tries; and each send cost a task and a timer.
-    """
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        """Return the command on the wire; a name of two words is two parts."""
-        name = args[0]
-        words = name.split() if isinstance(name, bytes) else name.encode().split()
-        return [hiredis.pack_command((*words, *args[1:]))]
-
-    async def send_packed_command(self, command: Any, *_: Any, **__: Any) -> None:
-        """Send what :meth:`pack_command` returned; what was sent by half closes the connection.
-
-        The arguments left out ask for a health check, for which no interval is set here.
-        """
-        if not self.is_connected:
-            await self.connect_check_health(check_health=False)
-        assert self._writer is not None
-        try:
-            self._writer.writelines(command)
-            async with asyncio.timeout(self.socket_timeout):
-                await self._writer.drain()
-        except BaseException:
-            await self.disconnect(nowait=True)
-            raise
-
-
-class _Plain(_Sends, Connection):
-    pass
-
-
-class _TLS(_Sends, SSLConnection):
-    pass
-
-
-class _Socket(_Sends, SocketConnection):
-    pass
-
-
-_KINDS: Final[dict[type, type]] = {
-    Connection: _Plain,
-    SSLConnection: _TLS,
-    SocketConnection: _Socket,
-}
 
 __all__ = ["TIMEOUT", "RedisConnection", "Script", "cluster_nodes"]

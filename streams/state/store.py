@@ -81,9 +81,9 @@ class RedisStore:
         """Return the earliest wake-up."""
         key = keys_of(partition).wakes
         first = await self._redis.call("ZRANGE", key, 0, 0, "WITHSCORES")
-        return int(first[1]) if first else None
+        return _wake(first)
 
-    async def commit(self, partition: int, token: str, commit: Commit) -> None:
+    async def commit(self, partition: int, token: str, commit: Commit) -> int | None:
         """Apply all of it in one script, or raise Fenced or Stale."""
         commit.check()
         keys, arguments = _packed(keys_of(partition), token, commit)
@@ -93,6 +93,7 @@ class RedisStore:
         if answer == b"STALE":
             message = f"partition {partition} does not stand at {commit.offset}"
             raise Stale(message)
+        return _wake(answer)
 
 
 def _packed(at: Keys, token: str, commit: Commit) -> tuple[list[bytes], list[bytes | str | int]]:
@@ -130,6 +131,11 @@ def _packed(at: Keys, token: str, commit: Commit) -> tuple[list[bytes], list[byt
         arguments += wake
     arguments += asleep
     return keys, arguments
+
+
+def _wake(first: Sequence[bytes]) -> int | None:
+    """Return the wake-up of the first of a sorted set: user and score, or nothing."""
+    return int(first[1]) if first else None
 
 
 def _runs(items: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:

@@ -60,7 +60,7 @@ class StoreContract:
             outbox=entries,
         )
 
-        await store.commit(P, OURS, commit)
+        assert await store.commit(P, OURS, commit) == 1_700_000_100_000
 
         assert await store.head(P) == a_head(42, now=1_700_000_000_123)
         assert await store.acquire(P, THEIRS) == (a_head(42, now=1_700_000_000_123), entries)
@@ -250,11 +250,23 @@ class StoreContract:
 
     async def test_a_wake_up_moves_and_goes(self, store: Store) -> None:
         await store.acquire(P, OURS)
-        await store.commit(P, OURS, Commit(0, a_head(1), wakes={"a": 10, "b": 20}))
-        await store.commit(P, OURS, Commit(1, a_head(2), wakes={"a": 30, "b": 0, "c": 0}))
+        two = Commit(0, a_head(1), wakes={"a": 10, "b": 20})
+        one = Commit(1, a_head(2), wakes={"a": 30, "b": 0, "c": 0})
+        none = Commit(2, a_head(3), wakes={"a": 0})
 
+        assert await store.commit(P, OURS, two) == 10
+        assert await store.commit(P, OURS, one) == 30
         assert await store.due(P, 100, 0) == ["a"]
         assert await store.earliest(P) == 30
+        assert await store.commit(P, OURS, none) is None
+
+    async def test_a_commit_tells_the_earliest_wake_up_also_when_it_moves_none(
+        self, store: Store
+    ) -> None:
+        await store.acquire(P, OURS)
+        await store.commit(P, OURS, Commit(0, a_head(1), wakes={"a": 1_700_000_100_000}))
+
+        assert await store.commit(P, OURS, Commit(1, a_head(2))) == 1_700_000_100_000
 
     async def test_a_large_chunk_is_one_commit(self, store: Store) -> None:
         users = [f"user-{number:04d}" for number in range(5_000)]

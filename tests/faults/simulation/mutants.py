@@ -39,11 +39,11 @@ class Broken:
 def actions_produced_before_the_commit() -> AbstractContextManager[None]:
     """What leaves is in the log before anybody knows whether this owner may decide."""
 
-    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> None:
+    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> int | None:
         lane = _LANES.get((id(self), partition))
         if lane is not None and commit.outbox:
             await lane._outbox.publish(commit.outbox)
-        await original(self, partition, token, commit)
+        return await original(self, partition, token, commit)
 
     original = RedisStore.commit
     return _knowing_lanes(replaced(RedisStore, "commit", commit))
@@ -68,8 +68,8 @@ def _knowing_lanes(inner: AbstractContextManager[None]) -> Iterator[None]:
 def no_outbox() -> AbstractContextManager[None]:
     """What leaves is kept beside the commit, and dies with the process."""
 
-    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> None:
-        await original(self, partition, token, replace(commit, outbox=[]))
+    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> int | None:
+        return await original(self, partition, token, replace(commit, outbox=[]))
 
     original = RedisStore.commit
     return replaced(RedisStore, "commit", commit)
@@ -102,9 +102,9 @@ def one_tail_over_all_topics() -> AbstractContextManager[None]:
 def trim_by_count() -> AbstractContextManager[None]:
     """The outbox keeps its newest entries, so many, whether or not the others are in the log."""
 
-    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> None:
+    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> int | None:
         kept = commit.outbox[-2:]
-        await original(self, partition, token, replace(commit, outbox=kept))
+        return await original(self, partition, token, replace(commit, outbox=kept))
 
     original = RedisStore.commit
     return replaced(RedisStore, "commit", commit)
@@ -113,13 +113,13 @@ def trim_by_count() -> AbstractContextManager[None]:
 def a_commit_that_consumes_no_record() -> AbstractContextManager[None]:
     """State is committed first; what leaves and the record are consumed by a second commit."""
 
-    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> None:
+    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> int | None:
         if commit.outbox:
             # The crc is that of the record before the offset: 0 = not known.
             head = replace(commit.head, offset=commit.offset, crc=0)
             await original(self, partition, token, replace(commit, head=head, outbox=[]))
             commit = Commit(commit.offset, commit.head, outbox=commit.outbox, trim=commit.trim)
-        await original(self, partition, token, commit)
+        return await original(self, partition, token, commit)
 
     original = RedisStore.commit
 
@@ -199,9 +199,10 @@ def ticks_not_gated_by_intake() -> AbstractContextManager[None]:
 def a_refused_write_taken_for_done() -> AbstractContextManager[None]:
     """What Redis refuses to keep goes out all the same."""
 
-    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> None:
+    async def commit(self: RedisStore, partition: int, token: str, commit: Commit) -> int | None:
         with suppress(Unavailable):
-            await original(self, partition, token, commit)
+            return await original(self, partition, token, commit)
+        return None
 
     original = RedisStore.commit
     return replaced(RedisStore, "commit", commit)

@@ -195,7 +195,7 @@ class Database:
         self.do_hset(keys[1], args[1], args[2])
         return 1
 
-    def _commit(self, keys: Sequence[bytes], args: Sequence[Argument]) -> bytes:
+    def _commit(self, keys: Sequence[bytes], args: Sequence[Argument]) -> bytes | list[bytes]:
         meta, wakes, outbox = keys[:3]
         at = self.hash(meta)
         if self.compare:
@@ -236,7 +236,7 @@ class Database:
         self.write(meta, {**at, **head})
         self.furthest[meta] = max(self.furthest.get(meta, 0), int(args[2]))
         self.on_commit(meta, at, head)
-        return b"OK"
+        return self.do_zrange(wakes, 0, 0, "WITHSCORES")
 
     def _sleep_and_wake(
         self, key: bytes, add: Sequence[Argument], remove: Sequence[Argument]
@@ -256,7 +256,7 @@ class ModelConnection(RedisConnection):
 
     def __init__(self, database: Database, server: Server | None = None) -> None:
         self._database = database
-        self._server = server
+        self._network = server
 
     async def call(self, *command: bytes | str | int) -> Any:
         name, *args = command
@@ -270,7 +270,7 @@ class ModelConnection(RedisConnection):
 
     async def _ask(self, work: Callable[[], Any]) -> Any:
         try:
-            return work() if self._server is None else await self._server.ask(work)
+            return work() if self._network is None else await self._network.ask(work)
         except Lost as away:
             raise Unavailable(f"Redis does not answer: {away}") from away
         except OutOfMemory as full:

@@ -56,8 +56,13 @@ async def test_when_nothing_moved_one_is_told_so_that_a_worker_hears_of_its_twin
     source, told = a_source()
     await source._commit()
     await source._commit()
+    assert told.commits[1:] == []
 
-    assert told.commits[1] == {PLACES[0]: 5}
+    source._committed_at -= 2.0
+    await source._commit()
+    await source._commit()
+
+    assert told.commits[1:] == [{PLACES[0]: 5}]
 
 
 async def test_what_kafka_did_not_take_is_told_again() -> None:
