@@ -407,6 +407,8 @@ class Step:
         self._decided(decision)
         if verdict.action is not None:
             self._acted(verdict.action, verdict.encoded)
+            if not trigger.attempt:
+                self.report.acted.append((verdict.action.channel, trigger.due_at))
         if verdict.until is not None:
             trigger.wake_at = verdict.until
             trigger.attempt += 1

@@ -11,7 +11,8 @@ class Report:
     """Counts of one step or of many, added up. Keys of the counters are closed label sets.
 
     ``repeated``: lanes (source, partition) of which events were left out as repetitions of what is
-    at or below a position.
+    at or below a position. ``acted``: channel and due time (ms) of each action of a trigger that
+    nothing had deferred.
     """
 
     events: Counter[str] = field(default_factory=Counter)
@@ -23,6 +24,7 @@ class Report:
     actions: Counter[str] = field(default_factory=Counter)
     recorded: Counter[str] = field(default_factory=Counter)
     lateness: list[int] = field(default_factory=list)
+    acted: list[tuple[str, int]] = field(default_factory=list)
     scoring_failures: int = 0
     unknown_zones: int = 0
     ticks: int = 0
@@ -40,6 +42,7 @@ class Report:
         self.actions.update(other.actions)
         self.recorded.update(other.recorded)
         self.lateness.extend(other.lateness)
+        self.acted.extend(other.acted)
         self.scoring_failures += other.scoring_failures
         self.unknown_zones += other.unknown_zones
         self.ticks += other.ticks

@@ -8,7 +8,7 @@ from asyncio import get_running_loop, sleep
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import repeat
 from secrets import token_hex
 from time import perf_counter
 from typing import Any, Protocol
@@ -17,7 +17,6 @@ import faust
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import StreamT
 
-from engine.decisions import Decision
 from engine.decisions import decode as decode_decision
 from engine.errors import InvalidEvent, Refused, Stale, Unavailable
 from engine.events import Position, Record
@@ -26,7 +25,6 @@ from engine.policy import Settings
 from engine.ports import Artefacts, Head, InForce, OutboxId, Outgoing, Store
 from engine.recorded import take_recorded
 from engine.report import Report
-from engine.times import from_iso
 from streams.log import codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.outbox import Outbox
@@ -228,7 +226,7 @@ class DecideLane:
         self.head, self.offset = commit.head, commit.head.offset
         if self._past is not None:
             self._passed(self._past, taken.report)
-        await self._let_out(commit.outbox, clock)
+        await self._let_out(commit.outbox, taken.report.acted, clock)
         stages = {
             "take": computed - started,
             "commit": committed - computed,
@@ -264,7 +262,9 @@ class DecideLane:
             await sleep(_ARTEFACT_POLL)
         return force
 
-    async def _let_out(self, entries: Sequence[Outgoing], started: int) -> None:
+    async def _let_out(
+        self, entries: Sequence[Outgoing], acted: Sequence[tuple[str, int]], started: int
+    ) -> None:
         if entries:
             self.waiting = len(entries)
             self._acknowledged = await self._outbox.publish(entries)
@@ -273,10 +273,8 @@ class DecideLane:
             self.parts.watch.decided(made)
             if self.parts.tracing is not None:
                 self._trace_decisions(self.parts.tracing, made, started)
-            # A decision stands right before its action.
-            for decided, entry in pairwise(entries):
-                if entry.topic.startswith(ACTIONS):
-                    self._acted(decode_decision(decided.value))
+            for channel, due_at in acted:
+                self.parts.watch.acted(channel, due_at)
 
     def _trace_decisions(self, tracing: Tracing, made: Sequence[bytes], started: int) -> None:
         for decision in map(decode_decision, made):
@@ -289,10 +287,6 @@ class DecideLane:
                     "rekindle.channel": decision.channel or "",
                 }
                 tracing.decided(link, started, attributes)
-
-    def _acted(self, decision: Decision) -> None:
-        if decision.attempt == 0 and decision.channel is not None:
-            self.parts.watch.acted(decision.channel, from_iso(decision.trigger.due_at))
 
     async def _truly_repeated(self, lanes: Mapping[tuple[str, int], Position]) -> None:
         """Refuse to leave out as repeated what only looks so; asked once per highest position.

@@ -72,7 +72,9 @@ class World:
             await self.store.commit(partition, _TOKEN, commit)
             lane.head = commit.head
             self.report.add(taken.report)
-            self.report.lateness.clear()  # one number per decision: not kept in a long replay
+            # one of each per decision: not kept in a long replay
+            self.report.lateness.clear()
+            self.report.acted.clear()
             for outgoing in commit.outbox:
                 self._out(partition, outgoing, force)
                 lane.last = outgoing.id

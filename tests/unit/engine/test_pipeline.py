@@ -8,7 +8,7 @@ from engine.errors import Stale
 from engine.events import Position, Record, SettingsRecord, Tick
 from engine.memory import MemoryStore
 from engine.pipeline import Chunk, chunks, take
-from engine.policy import Settings
+from engine.policy import QuietHours, Settings
 from engine.ports import Head
 from engine.times import HOUR
 from tests.support.builders import START, Told, a_cart_campaign, a_policy
@@ -143,6 +143,22 @@ def test_outgoing_records_are_named_by_their_cause() -> None:
     assert [decision.pos for decision in world.decisions] == [f"{offset}.1", f"{offset}.3"]
     topics = [entry.topic for entry in world.out]
     assert topics == ["decisions", "actions.push"] * 2
+
+
+def test_an_action_is_told_with_when_it_was_due_unless_something_had_deferred_it() -> None:
+    until_noon = QuietHours(start=9 * 60, end=12 * 60)
+    world = World(a_policy(a_cart_campaign(), quiet=until_noon))
+    world.person()
+    world.event(world.told().added("coat"))
+    world.until(START + 3 * HOUR, step="1h")
+    assert world.reasons == ["quiet_hours", "sent"]
+    assert world.report.acted == []
+
+    world = World(a_policy(a_cart_campaign()))
+    world.person()
+    world.event(world.told().added("coat"))
+    world.tick(START + 2 * HOUR)
+    assert world.report.acted == [("push", START + HOUR)]
 
 
 def test_whoever_is_woken_too_early_sleeps_on() -> None:
