@@ -79,7 +79,7 @@ class Server:
         return connection
 
 
-class _Sends(AbstractConnection):
+class Sends(AbstractConnection):
     """Packs a command with hiredis, and sends it so that a cancellation is never lost.
 
     Packing: redis-py 8.1 does that in its blocking client only; its asyncio client joins the parts
@@ -114,15 +114,15 @@ class _Sends(AbstractConnection):
             raise
 
 
-class _Plain(_Sends, Connection):
+class _Plain(Sends, Connection):
     pass
 
 
-class _TLS(_Sends, SSLConnection):
+class _TLS(Sends, SSLConnection):
     pass
 
 
-class _Socket(_Sends, SocketConnection):
+class _Socket(Sends, SocketConnection):
     pass
 
 
@@ -132,4 +132,4 @@ _KINDS: Final[dict[type, type]] = {
     SocketConnection: _Socket,
 }
 
-__all__ = ["Argument", "Server"]
+__all__ = ["Argument", "Sends", "Server"]

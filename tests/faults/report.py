@@ -48,6 +48,7 @@ def summary(told: Mapping[str, Any]) -> str:
     missed = ", ".join(told["mutants_missed"])
     harmed = f"{told['kills']:,} worker kills, {told['redis_kills']:,} kills or falls of Redis"
     noticed = f"{told['mutants_caught']} of {told['mutants']}"
+    alive = ", ".join(label for label, times in told["deaths"].items() if not times)
     lines = [
         f"{harmed}, {told['events']:,} events",
         f"broken promises: {broken or 'none'}",
@@ -57,6 +58,7 @@ def summary(told: Mapping[str, Any]) -> str:
             f" {told['doubled_after_rule']:,}"
         ),
         f"broken workers noticed: {noticed}" + (f" (missed: {missed})" if missed else ""),
+        f"labelled points at which nobody died: {alive or 'none'}",
     ]
     return "\n".join(lines)
 
@@ -91,6 +93,8 @@ def page(
         " what is not above the last position sees each once.\n"),
         "## What was done to it\n",
         _table(("fault", "times"), sorted(told["faults"].items())),
+        "Each `kill_at` waits until a worker is at a point of its work, and kills it there:\n",
+        _table(("point", "workers that died there"), told["deaths"].items()),
         "## How long until it worked again\n",
         "Seconds, on two cores that also carried Kafka, Redis and the load.\n",
         _recoveries(recoveries),

@@ -1,7 +1,8 @@
 """Carries fault runs out, checks them, and says what came of it: ``python -m tests.faults.run``.
 
 Without options: a run of two minutes, and every broken worker once. ``--long``: the whole, in
-rounds, with a report. Exit code 1 when a promise was broken or a broken worker was not noticed.
+rounds, with a report. Exit code 1 when a promise was broken or a broken worker was not noticed, and
+after the whole also when no worker died at one of the labelled points.
 """
 
 import json
@@ -20,6 +21,7 @@ from tests.faults import report
 from tests.faults.checker.check import check
 from tests.faults.checker.findings import Findings
 from tests.faults.trials import TRIALS, long_rounds, plain
+from tests.faults.world.launcher import LABELS
 from tests.faults.world.plan import Plan, Ran
 from tests.faults.world.run import running
 
@@ -31,10 +33,14 @@ _TRIES: Final = 3
 
 @dataclass
 class Outcome:
-    """What one or more runs came to; ``recoveries``: seconds by kind of fault."""
+    """What one or more runs came to; ``recoveries``: seconds by kind of fault.
+
+    ``deaths``: of workers, by the labelled point they died at.
+    """
 
     findings: Findings = field(default_factory=Findings)
     faults: Counter[str] = field(default_factory=Counter)
+    deaths: Counter[str] = field(default_factory=Counter)
     recoveries: dict[str, list[float]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
@@ -46,6 +52,7 @@ class Outcome:
         self.findings.add(findings)
         for fault in ran.faults:
             self.faults[fault.kind] += fault.detail.get("workers", 1)
+        self.deaths.update(ran.deaths)
         for recovery in ran.recoveries:
             kind = f"{recovery.kind}, {recovery.what}"
             self.recoveries.setdefault(kind, []).append(recovery.seconds)
@@ -64,6 +71,11 @@ class Outcome:
     def redis_kills(self) -> int:
         """Return how often Redis was killed or put back."""
         return self.faults["redis_kill"] + self.faults["redis_back"]
+
+    @property
+    def unreached(self) -> list[str]:
+        """Return the labelled points at which no worker ever died."""
+        return [label for label in LABELS if not self.deaths[label]]
 
     @property
     def kept(self) -> bool:
@@ -90,6 +102,7 @@ class Outcome:
             "undrained": self.undrained,
             "counts": dict(sorted(counts.items())),
             "faults": dict(sorted(self.faults.items())),
+            "deaths": {label: self.deaths[label] for label in LABELS},
             "seconds": round(self.seconds, 1),
             "seed": self.seeds[0] if self.seeds else None,
             "seeds": self.seeds,
@@ -186,7 +199,7 @@ def main(
         to.write_text(report.page(outcome.told(caught), outcome.recoveries, caught), "utf-8")
     told = outcome.told(caught)
     click.echo(json.dumps(told) if as_json else report.summary(told))
-    if not outcome.kept or not all(caught.values()):
+    if not outcome.kept or not all(caught.values()) or (is_long and outcome.unreached):
         sys.exit(1)
 
 

@@ -16,8 +16,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
-from redis.asyncio.connection import AbstractConnection
-
 from engine.errors import Refused
 from streams import worker
 from streams.agents.decide import DecideLane
@@ -34,6 +32,7 @@ from streams.log.ticks import Ticker
 from streams.settings import Deployment
 from streams.state.claims import RedisClaims
 from streams.state.lanes import IntakeLanes
+from streams.state.server import Sends
 from streams.state.store import RedisStore
 
 # Channels whose provider ignores idempotency keys: what is in doubt is never asked again.
@@ -193,12 +192,12 @@ def _wrapped(method: Method, points: list[Point], crash: Crash) -> Method:
 def _wrap_commit_sent(crash: Crash) -> None:
     committing: contextvars.ContextVar[bool] = contextvars.ContextVar("committing", default=False)
     commit: Any = RedisStore.commit
-    send: Any = AbstractConnection.send_packed_command
+    send: Any = Sends.send_packed_command
 
-    async def marked(*arguments: Any) -> None:
+    async def marked(*arguments: Any) -> Any:
         token = committing.set(True)
         try:
-            await commit(*arguments)
+            return await commit(*arguments)
         finally:
             committing.reset(token)
 
@@ -208,7 +207,7 @@ def _wrap_commit_sent(crash: Crash) -> None:
             crash.passes(COMMIT_SENT)
 
     RedisStore.commit = marked  # type: ignore[method-assign,assignment] # wrapped as all others
-    AbstractConnection.send_packed_command = sent  # type: ignore[method-assign] # as above
+    Sends.send_packed_command = sent  # type: ignore[method-assign] # as above
 
 
 def _some_ignore_keys() -> None:

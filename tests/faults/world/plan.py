@@ -133,7 +133,8 @@ class Ran:
     """A run that is over: healed, drained, and read into ``directory``; nothing is in memory.
 
     ``drained`` is None, or what was not quiescent when the time for it was over. Redis and Kafka
-    are alive while ``running`` is not left. ``campaigns`` is the text of the file in force.
+    are alive while ``running`` is not left. ``campaigns`` is the text of the file in force;
+    ``deaths``: how many workers died at each labelled point.
     """
 
     directory: Path
@@ -150,6 +151,7 @@ class Ran:
     began: int
     ended: int
     counts: Mapping[str, int] = field(default_factory=dict)
+    deaths: Mapping[str, int] = field(default_factory=dict)
 
     def sent(self) -> Iterator[Sent]:
         """Yield what the generator had acknowledged, in the order of acknowledgement."""

@@ -167,6 +167,7 @@ class _World:
             began=began,
             ended=int(time.time() * 1000),
             counts=counts | self._counts(codes),
+            deaths=Counter(label for _, label, _ in self.crew.deaths()),
         )
 
     def _prepare(self, campaigns: str) -> None:
@@ -227,12 +228,10 @@ class _World:
         return [self.crew.stop(worker) for worker in self.crew.workers if worker.wanted]
 
     def _counts(self, codes: list[int]) -> dict[str, int]:
-        deaths = Counter(label for _, label, _ in self.crew.deaths())
         ends = Counter(end["code"] for end in self.crew.ends)
         return {
             "starts": self.crew.starts,
             "unclean ends": sum(code != 0 for code in codes),
-            **{f"died at {label}": count for label, count in sorted(deaths.items())},
             **{f"ended by itself with {code}": count for code, count in sorted(ends.items())},
         }
 

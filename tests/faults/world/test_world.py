@@ -2,12 +2,17 @@
 
 import inspect
 import time
+from pathlib import Path
 
 import pytest
 import redis
 
 from engine.policy import Policy
+from engine.ports import Commit, Head
 from rules import campaigns
+from streams.state.connection import RedisConnection
+from streams.state.server import Sends
+from streams.state.store import RedisStore
 from tests.faults.world import launcher, settings
 from tests.faults.world.faults import schedule
 from tests.faults.world.plan import KINDS, Plan
@@ -36,6 +41,38 @@ def test_every_labelled_point_is_a_coroutine_method_that_is_there() -> None:
     for point in launcher.POINTS:
         assert inspect.iscoroutinefunction(getattr(point.owner, point.method)), point.label
     assert len(set(launcher.LABELS)) == len(launcher.LABELS)
+
+
+class Seen(launcher.Crash):
+    """Kills nobody, and keeps what was passed."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("nowhere"))
+        self.passed: list[str] = []
+
+    def passes(self, label: str) -> None:
+        self.passed.append(label)
+
+
+@pytest.mark.redis
+async def test_the_point_between_a_commit_and_its_answer_is_passed(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stood on a method that our own connections replaced: of 455 kills none was there."""
+    for owner, name in ((RedisStore, "commit"), (Sends, "send_packed_command")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    seen = Seen()
+    launcher._wrap_commit_sent(seen)
+    connection = RedisConnection(redis_url)
+    store = RedisStore(connection)
+
+    await store.acquire(0, "ours")
+    assert seen.passed == []
+    woken = await store.commit(0, "ours", Commit(0, Head(offset=1), wakes={"u": 5}))
+    await connection.close()
+
+    assert woken == 5
+    assert set(seen.passed) == {launcher.COMMIT_SENT}
 
 
 def test_the_hurried_file_is_a_campaigns_file_that_speaks() -> None:
