@@ -27,9 +27,9 @@ HEARTBEAT = MINUTE
 BEHIND = 5 * SECOND
 _GATE_EVERY = 1.0
 # However few are due, a tick costs about 2 ms of CPU: three requests to Kafka write it and what is
-# decided, one fetches it, and Redis is asked who is due, for them, to commit, and who is next. More
-# than 200 a second and process would be half a core, so where many partitions have somebody
-# due (more than 20 with ticks 0.1 s apart) they are ticked less often.
+# decided, one fetches it, and Redis is asked who is due, for them, and to commit. More than 200 a
+# second and process would be half a core, so where many partitions have somebody due (more than 20
+# with ticks 0.1 s apart) they are ticked less often.
 _EACH = 5
 
 

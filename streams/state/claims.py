@@ -16,7 +16,7 @@ class RedisClaims:
     """
 
     def __init__(self, connection: RedisConnection) -> None:
-        """Share the process's one connection pool."""
+        """Share the process's one connection."""
         self._redis = connection
 
     async def claim(self, partition: int, channel: str, hand_over: HandOver, keep: int) -> bool:

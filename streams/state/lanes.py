@@ -27,7 +27,7 @@ class IntakeLanes:
     """
 
     def __init__(self, connection: RedisConnection) -> None:
-        """Share the process's one connection pool."""
+        """Share the process's one connection."""
         self._redis = connection
 
     async def tell(self, topic: str, marks: Mapping[int, int]) -> None:

@@ -28,7 +28,7 @@ class RedisStore:
     """Partitions in Redis; :class:`engine.memory.MemoryStore` is the reference."""
 
     def __init__(self, connection: RedisConnection) -> None:
-        """Share the process's one connection pool."""
+        """Share the process's one connection."""
         self._redis = connection
 
     async def acquire(
