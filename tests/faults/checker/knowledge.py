@@ -16,8 +16,15 @@ _OLDEST: Final = 5_000  # ms: what reached Kafka before that must have been know
 
 @dataclass
 class _Basket:
-    """When products were last put in, and when orders last took them; by the events' own times."""
+    """When products were last put in, and when orders last took them; by the events' own times.
 
+    An order that is told again took nothing again. Its second copy may bear a later time: what
+    comes more than 5 s after it was sent is corrected by its delay, and a copy may be sent into an
+    outage of Kafka. With one message in seven repeated, one thing put in between the two was taken
+    for bought in 400,000 events.
+    """
+
+    orders: set[str] = field(default_factory=set)
     added: dict[tuple[str, str], int] = field(default_factory=dict)
     bought: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
@@ -30,7 +37,8 @@ class _Basket:
                 self._put(event.cart_id, [event.line], at)
             case ev.CartViewed() | ev.CheckoutStarted():
                 self._put(event.cart_id, event.lines or [], at)
-            case ev.OrderCompleted():
+            case ev.OrderCompleted() if event.order_id not in self.orders:
+                self.orders.add(event.order_id)
                 if event.cart_id:
                     self.ended[event.cart_id] = max(at, self.ended.get(event.cart_id, 0))
                 else:

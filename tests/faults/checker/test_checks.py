@@ -326,6 +326,17 @@ def _cart(order_at: int, *, offset: int) -> list[Taken]:
     return sorted(log, key=lambda taken: taken.offset)
 
 
+def test_what_was_put_in_before_an_order_was_told_again_is_not_bought(
+    findings: Findings, action: Action
+) -> None:
+    added, order, tick = _cart(AT - 1, offset=1)
+    again = msgspec.structs.replace(order.record, occurred_at=AT + 1)
+    log = [Taken(0, order.record, AT), Taken(1, added.record, AT), Taken(2, again, AT), tick]
+    knowledge.bought(log, [(OutboxId(5, 2), action)], findings)
+    assert findings.counts["reminders"] == 1
+    assert not findings.broken
+
+
 @pytest.mark.parametrize(
     ("order_at", "offset", "broken"),
     [
