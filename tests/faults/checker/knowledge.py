@@ -53,8 +53,19 @@ class _Basket:
 
     def holds(self, cart_id: str, product_id: str) -> bool:
         """Return whether no order has taken the product since it was last put in."""
-        taken = max(self.bought.get(product_id, 0), self.ended.get(cart_id, 0))
-        return self.added.get((cart_id, product_id), 0) > taken
+        return self.added.get((cart_id, product_id), 0) > self._taken(cart_id, product_id)
+
+    def told(self, cart_id: str, said: Iterable[str]) -> str:
+        """Return when each product was put into a cart, and when an order took it."""
+        times = [
+            f"{product} in at {self.added.get((cart_id, product), 0)}"
+            f" and taken at {self._taken(cart_id, product)}"
+            for product in said
+        ]
+        return f"cart {cart_id}: {'; '.join(times)}"
+
+    def _taken(self, cart_id: str, product_id: str) -> int:
+        return max(self.bought.get(product_id, 0), self.ended.get(cart_id, 0))
 
 
 def bought(
@@ -70,8 +81,10 @@ def bought(
         for action in due.get(taken.offset, ()):
             basket, cart = baskets[action.user_id], action.trigger.key
             findings.tell("reminders")
-            if not any(basket.holds(cart, item.product_id) for item in action.content.items):
-                findings.broke("bought_before_reminder", f"{action.action_id} {action.user_id}")
+            said = [item.product_id for item in action.content.items]
+            if not any(basket.holds(cart, product) for product in said):
+                told = f"{action.action_id} {action.user_id}, {basket.told(cart, said)}"
+                findings.broke("bought_before_reminder", told)
         if not isinstance(taken.record, ev.Tick | ev.SettingsRecord):
             baskets[taken.record.user_id].hear(taken.record)
 
