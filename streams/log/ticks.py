@@ -141,7 +141,7 @@ class Ticker(faust.Service):
             # From beginning to beginning: what the acknowledgements take, every decision would wait
             # for on top.
             pause = max(self.spacing, wanted * _EACH) / 1000
-            # mode's own sleep makes a task and a timer of each: a sixth of what an idle shop cost
+            # mode's own makes a task and a timer of each: a sixth of an idle shop's loop turns
             await asyncio.sleep(max(0.0, began + pause - loop.time()))
 
     async def write(self, now: int) -> int:

@@ -2,7 +2,7 @@
 
 redis-py's connections open, log in, time out and read. Its client and pool are left out: around
 each command they take a lock twice, note a dozen figures that nobody reads here and go through two
-layers of retries that are switched off, which was half of what a command cost the worker.
+layers of retries that are switched off, which was a third of what a command cost the worker.
 """
 
 import asyncio
