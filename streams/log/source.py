@@ -43,6 +43,9 @@ _IDLE = 500
 _METADATA = 30_000
 # How often a lane that was refused at the door tries again: somebody may have mended it.
 _KNOCK = 2.0
+# How often a lane to which nothing comes though its log goes on is held against that log's
+# beginning, seconds: rare, and a question to Kafka each time.
+_OVERTAKEN = 5.0
 # How often the group hears of a source in which nothing moves, seconds.
 _SIGN_OF_LIFE = 2.0
 # After a doubt: soon at first, then calmly; an artefact or a server may take its time.
@@ -164,6 +167,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         self.assignments = 0
         self._commits = Commits(self._commit_all)
         self._committed_at = float("-inf")
+        self._waited: dict[TopicPartition, int] = {}
         self._room = asyncio.Event()
         self._leaving = False
         self._rejoin = False
@@ -259,12 +263,45 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
         created anew is empty, no record comes from there to tell the lane.
         """
         own = self.owned.get(at)
-        if own is None or end is None or not self._ready(own) or end >= own.lane.offset:
-            return
+        if own is not None and end is not None and self._ready(own) and end < own.lane.offset:
+            self._doubt(own, f"{place(at)} ends at {end}, and its lane stood at {own.lane.offset}")
+
+    def _doubt(self, own: Owned, why: str) -> None:
+        """Close a ready lane and let it enter again beside all else."""
         own.entered = False  # now: the task begins later, and the pump must not find it ready
         self.on_doubt("stale")
-        doubt = Stale(f"{place(at)} ends at {end}, and its lane stood at {own.lane.offset}")
-        self.add_future(self._enter_again(own, doubt))
+        self.add_future(self._enter_again(own, Stale(why)))
+
+    @faust.Service.timer(_OVERTAKEN)
+    async def _overtaken(self) -> None:
+        await self._look_whether_overtaken()
+
+    async def _look_whether_overtaken(self) -> None:
+        """Let a lane enter again that retention has passed, while no record comes to tell it.
+
+        aiokafka goes on at the beginning and says nothing; what a transaction leaves at the end of
+        a log looks the same from here, hence the question.
+        """
+        waiting = {own.lane.at: own for own in self.owned.values() if self._waits_in_vain(own)}
+        still = [at for at, own in waiting.items() if self._waited.get(at) == own.lane.offset]
+        self._waited = {at: own.lane.offset for at, own in waiting.items()}
+        if not still or self.consumer is None:
+            return
+        try:
+            begins = await self.consumer.beginning_offsets(still)
+        except (KafkaError, TimeoutError) as error:
+            log.info("%s: where logs begin is not known: %r", self.group.name, error)
+            return
+        for at in still:
+            own, begin = waiting[at], begins[at]
+            if self._waits_in_vain(own) and begin > own.lane.offset:
+                stood = f"and its lane stood at {own.lane.offset}"
+                self._doubt(own, f"{place(at)} begins at {begin}, {stood}")
+
+    def _waits_in_vain(self, own: Owned) -> bool:
+        """Return whether a lane is free and its log goes on."""
+        end = end_of(self, own.lane.at)
+        return self._ready(own) and not own.gone and end is not None and end > own.lane.offset
 
     async def work(self, own: Owned, records: Sequence[ConsumerRecord]) -> None:
         """Do one chunk; the body of every agent. What escapes here ends the process."""
