@@ -17,6 +17,8 @@ _REGRESSIONS: Final = Path(__file__).with_name("regressions.txt")
 
 # From about here on the first owner of the small shop decides, in turns.
 _POINT: Final = 1_000
+# The narrowest window in which a mutant shows is six turns wide.
+_APART: Final = 5
 
 
 @dataclass
@@ -74,7 +76,7 @@ def catch(mutant: str, seeds: range) -> tuple[str, list[tuple[str, str]]] | None
             if found := [each for each in one(plan, mutant)[1].wrong if each[0] in wanted]:
                 return name, found
             continue
-        at = _POINT + 7 * seed
+        at = _POINT + _APART * seed
         tried = {
             f"--from {seed} --seeds 1": plan_of(seed),
             f"--kill {at}": small("kill", at),
