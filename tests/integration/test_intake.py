@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import redis
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from engine.errors import InvalidEvent
 from engine.events import Event, Outcome, Position
@@ -142,7 +144,41 @@ def test_a_source_topic_created_anew_stops_until_it_is_reset(
     assert len(new) == old + len(renewed)
 
 
+def test_retention_that_passes_a_worker_at_work_is_said_though_nothing_more_comes(
+    live_shop: Shop, kafka: KafkaBroker
+) -> None:
+    """Kafka's client goes on at the beginning of the log, and says nothing."""
+    live_shop.publish(RAW, messages(200))
+    with live_shop.worker("intake") as worker:
+        wait_until(lambda: _forwarded(live_shop), "everything is forwarded")
+        worker.server.pause()
+        live_shop.publish(RAW, messages(4, first=1_000))  # a fetch on its way brings some of these
+        live_shop.publish(RAW, messages(60, first=1_004))
+        _empty(live_shop, kafka)
+        worker.server.resume()
+
+        gone = "retention removed records before they were read"
+        told = wait_until(
+            lambda: gone in (said := worker.get("/readyz")[1]) and said, "the worker says so"
+        )
+
+    assert f"redis-cli del rk:intake:{{{live_shop.prefix}{RAW}}}:" in told
+
+
 # --- looking ------------------------------------------------------------------------------------
+
+
+def _empty(shop: Shop, kafka: KafkaBroker) -> None:
+    """Take all records of the apps, as a retention does that is shorter than an outage."""
+    upto = {
+        TopicPartition(shop.prefix + RAW, partition): RecordsToDelete(before_offset=end)
+        for partition, end in enumerate(shop.ends(RAW))
+    }
+
+    async def delete(admin: AIOKafkaAdminClient) -> None:
+        await admin.delete_records(upto)
+
+    kafka.administer(delete)
 
 
 def _reports(count: int) -> list[tuple[bytes, bytes]]:
