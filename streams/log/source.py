@@ -289,7 +289,7 @@ class Source(faust.Service, ConsumerRebalanceListener):  # type: ignore[misc] # 
             return
         try:
             begins = await self.consumer.beginning_offsets(still)
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, OSError) as error:
             log.info("%s: where logs begin is not known: %r", self.group.name, error)
             return
         for at in still:

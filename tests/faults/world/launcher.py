@@ -207,7 +207,7 @@ def _wrap_commit_sent(crash: Crash) -> None:
             crash.passes(COMMIT_SENT)
 
     RedisStore.commit = marked  # type: ignore[method-assign,assignment] # wrapped as all others
-    Sends.send_packed_command = sent  # type: ignore[method-assign] # as above
+    Sends.send_packed_command = sent  # type: ignore[method-assign] # wrapped as all others
 
 
 def _some_ignore_keys() -> None:

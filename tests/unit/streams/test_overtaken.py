@@ -32,7 +32,7 @@ class Log:
     async def beginning_offsets(self, places: Sequence[TopicPartition]) -> dict[Any, int]:
         self.asked.append(list(places))
         if self.away:
-            raise KafkaTimeoutError
+            raise KafkaTimeoutError if len(self.asked) < 2 else ConnectionError
         return dict.fromkeys(places, self.begin)
 
 
